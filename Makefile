@@ -1,0 +1,50 @@
+# Thin door to the build: `make demo` and `make test` need nothing set up before them.
+# Meson does the building (build/NAME); tools/setup installs what is missing.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: all build demo test test-full bench install check format setup clean
+
+all: build
+
+build:
+	@tools/setup build
+	@tools/run_tests --compile --build release
+
+demo:
+	@tools/setup demo
+	@tools/run_tests --compile --build release
+	@.venv/bin/python tools/demo.py build/release
+
+test:
+	@tools/setup test
+	@tools/run_tests quick
+
+test-full:
+	@tools/setup test
+	@tools/run_tests full
+
+bench:
+	@tools/setup bench
+	@tools/run_tests --compile --build release
+	@.venv/bin/python bench/bench.py build/release
+
+install:
+	@tools/setup build
+	@tools/run_tests --compile --build release
+	@meson configure build/release -Dprefix="$(abspath $(PREFIX))"
+	@DESTDIR="$(DESTDIR)" meson install -C build/release
+
+check:
+	@tools/setup check
+	@tools/check
+
+format:
+	@tools/setup check
+	@tools/check --write format
+
+setup:
+	@tools/setup test
+
+clean:
+	rm -rf build
