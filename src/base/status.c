@@ -1,0 +1,83 @@
+/*
+ * Statuses: names, texts, and the filling of error messages. No state; any thread.
+ */
+#include "base/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *rdl_status_name(enum rdl_status status)
+{
+    switch (status) {
+#define RDL_STATUS_CASE(name, value, text)                                                         \
+    case RDL_##name:                                                                               \
+        return "RDL_" #name;
+        RDL_STATUS_LIST(RDL_STATUS_CASE)
+#undef RDL_STATUS_CASE
+    }
+    return "RDL_ERR_UNKNOWN";
+}
+
+const char *rdl_status_text(enum rdl_status status)
+{
+    switch (status) {
+#define RDL_STATUS_CASE(name, value, text)                                                         \
+    case RDL_##name:                                                                               \
+        return text;
+        RDL_STATUS_LIST(RDL_STATUS_CASE)
+#undef RDL_STATUS_CASE
+    }
+    return "unknown status";
+}
+
+enum rdl_status rdl__fail_v(struct rdl_error *error, enum rdl_status status, const char *format,
+                            va_list args)
+{
+    if (error != NULL) {
+        error->status = status;
+        (void)vsnprintf(error->message, sizeof error->message, format, args);
+    }
+    return status;
+}
+
+enum rdl_status rdl__fail(struct rdl_error *error, enum rdl_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)rdl__fail_v(error, status, format, args);
+    va_end(args);
+    return status;
+}
+
+enum rdl_status rdl__fail_within(struct rdl_error *error, enum rdl_status status,
+                                 const char *format, ...)
+{
+    if (error == NULL)
+        return status;
+    char cause[RDL_ERROR_MESSAGE_BYTES];
+    memcpy(cause, error->message, sizeof cause);
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(error->message, sizeof error->message, format, args);
+    va_end(args);
+    if (length < 0)
+        length = 0;
+    if ((size_t)length < sizeof error->message)
+        (void)snprintf(error->message + length, sizeof error->message - (size_t)length, ": %s",
+                       cause);
+    return error->status;
+}
+
+enum rdl_status rdl__fail_memory(struct rdl_error *error, const char *what, size_t size_bytes)
+{
+    return rdl__fail(error, RDL_ERR_NO_MEMORY, "%s: no memory for %zu bytes", what, size_bytes);
+}
+
+#ifdef RDL_DEBUG
+void rdl__assert_failed(const char *expression, const char *file, int line)
+{
+    (void)fprintf(stderr, "raddle: fault of the library: %s (%s:%d)\n", expression, file, line);
+    abort();
+}
+#endif
