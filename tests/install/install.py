@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""install.py BUILD SOURCE: install into an empty folder and build programs against that.
+"""install.py BUILD SOURCE CONSUMER: install into an empty folder and build programs against that.
 
 The folder stands elsewhere than the prefix says, so this also shows that what is installed can be
-moved. Every example is compiled, and tests/install/consumer.c is run, through pkg-config (C and
+moved. Every example is compiled, and CONSUMER is run, through pkg-config (C and
 C++) and through CMake.
 """
 
@@ -41,7 +41,7 @@ def run(*command, **more):
 
 
 class Installed:
-    def __init__(self, build, source, folder):
+    def __init__(self, build, source, consumer, folder):
         self.source, self.folder = source, folder
         run("meson", "install", "-C", build, "--no-rebuild", "--destdir", folder / "root")
         files = [path for path in (folder / "root").rglob("*") if not path.is_dir()]
@@ -54,7 +54,6 @@ class Installed:
             PKG_CONFIG_PATH=str(self.pc.parent),
             LD_LIBRARY_PATH=str(self.library.parent),
         )
-        consumer = source / "tests" / "install" / "consumer.c"
         self.sources = [consumer, *sorted((source / "examples").glob("*.c"))]
 
     def public_headers_are_installed(self):
@@ -96,7 +95,7 @@ class Installed:
 
 
 def main():
-    build, source = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    build, source, consumer = (pathlib.Path(argument) for argument in sys.argv[1:])
     for tool in ("pkg-config", "cmake", "gcc", "g++"):
         if not shutil.which(tool):
             print(f"SKIP: {tool} is not here")
@@ -111,7 +110,7 @@ def main():
     failed = False
     print(f"1..{len(cases)}")
     with tempfile.TemporaryDirectory() as folder:
-        installed = Installed(build, source, pathlib.Path(folder))
+        installed = Installed(build, source, consumer, pathlib.Path(folder))
         for number, name in enumerate(cases, 1):
             try:
                 getattr(installed, name)()
