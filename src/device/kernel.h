@@ -11,6 +11,9 @@
 
 #include "raddle/status.h"
 
+/** Most bindings of one kernel call. */
+#define RDL__MAX_BINDINGS 16
+
 /** Arguments of one kernel call. */
 struct rdl__kernel_call {
     const void *params;  /* blob made when the plan was made; read-only */

@@ -11,9 +11,6 @@
 
 #include "graph/op.h"
 
-/** Most bindings of one step. */
-#define RDL__MAX_BINDINGS 16
-
 /** What an operand refers to. */
 enum rdl__operand_kind {
     RDL__OPERAND_NONE = 0, /* absent: the kernel sees NULL */
