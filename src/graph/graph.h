@@ -95,15 +95,24 @@ struct rdl__node {
 
 /** One value. */
 struct rdl__value_info {
-    const char *name;      /* unique in its graph; never NULL */
-    enum rdl_dtype dtype;  /* declared or of the constant; RDL_DTYPE_NONE: not declared */
+    const char *name;     /* unique in its graph; never NULL */
+    enum rdl_dtype dtype; /* declared or of the constant; RDL_DTYPE_NONE: not declared */
     enum rdl_value_kind kind;
-    int32_t rank;               /* declared; -1: not declared */
-    int64_t dims[RDL_MAX_RANK]; /* declared; -1: not fixed */
+    int32_t rank;                        /* declared; -1: not declared */
+    int64_t dims[RDL_MAX_RANK];          /* declared; -1: not fixed */
     const char *dim_names[RDL_MAX_RANK]; /* name of a dimension that is not fixed; NULL: none */
     const struct rdl__desc *constant;    /* elements of a constant; NULL: computed or an input */
     int32_t producer;                    /* node that makes it; -1: none */
-    uint32_t n_uses;                     /* node inputs and graph outputs that name it */
+    int32_t outer;   /* in a subgraph: the value of graph->outer that this one stands for;
+                      RDL__NO_VALUE: the value is this graph's own */
+    uint32_t n_uses; /* node inputs and graph outputs that name it, and values of the nodes'
+                        subgraphs that stand for it */
+};
+
+/** Version of a domain's operators that the model was written for. */
+struct rdl__opset {
+    const char *domain;
+    int64_t version;
 };
 
 /** A name and a text: metadata of the model. */
@@ -118,11 +127,14 @@ struct rdl__graph {
     uint32_t n_nodes, cap_nodes;
     struct rdl__value_info *values;
     uint32_t n_values, cap_values;
-    int32_t *inputs; /* [n_inputs] values fed by the caller, in the file's order, constants left out */
+    int32_t
+        *inputs; /* [n_inputs] values fed by the caller, in the file's order, constants left out */
     uint32_t n_inputs;
     int32_t *outputs; /* [n_outputs] */
     uint32_t n_outputs;
-    int64_t opset;    /* version of the default domain */
+    int64_t opset;                   /* version of the default domain */
+    const struct rdl__opset *opsets; /* [n_opsets] of the other domains; the same in subgraphs */
+    uint32_t n_opsets;
     int64_t ir_version;
     const char *producer;
     struct rdl__text_pair *metadata; /* [n_metadata] */
@@ -133,12 +145,21 @@ struct rdl__graph {
 /** Makes an empty graph in arena; NULL if there is no memory. */
 struct rdl__graph *rdl__graph_new(struct rdl__arena *arena);
 
+/**
+ * Most graphs that lie within one another, the outermost counted: bounds the recursion of everything
+ * that walks subgraphs.
+ */
+#define RDL__MAX_GRAPH_DEPTH 16
+
 /** Adds a value called name (copied); its index, or RDL__NO_VALUE if there is no memory. */
 int32_t rdl__graph_add_value(struct rdl__graph *graph, const char *name);
 
 /** Adds a constant value; desc->data is kept, not copied. Index or RDL__NO_VALUE. */
 int32_t rdl__graph_add_constant(struct rdl__graph *graph, const char *name,
                                 const struct rdl__desc *desc);
+
+/** Makes value a constant; desc is kept, not copied, and replaces what was declared of the value. */
+void rdl__value_set_constant(struct rdl__value_info *value, const struct rdl__desc *desc);
 
 /** Appends a node with room for its inputs and outputs (all RDL__NO_VALUE) and attributes; NULL if
  * there is no memory. */
@@ -151,9 +172,12 @@ typedef const struct rdl__op *(*rdl__op_find_fn)(const char *domain, const char 
                                                  int64_t opset);
 
 /**
- * Completes a graph: finds each node's operator, checks counts of inputs and outputs and each
- * operator's own check, sorts topologically, and fills producer and n_uses.
+ * Completes a graph and its subgraphs: finds each node's operator, checks counts of inputs and
+ * outputs and each operator's own check, sorts topologically (a graph that is in order keeps its
+ * order), and fills producer and n_uses. Operators of domains that are in neither opset nor opsets
+ * are looked up at version 1.
  *
+ * Cost: linear in nodes, values and their uses.
  * @return RDL_ERR_UNSUPPORTED with ONE message that lists every unknown operator (name, domain,
  *         version, first node and number of uses); RDL_ERR_MODEL naming the node: cycle, value used
  *         but never made, value made twice, wrong count of inputs or outputs, bad attribute;
@@ -162,12 +186,31 @@ typedef const struct rdl__op *(*rdl__op_find_fn)(const char *domain, const char 
 enum rdl_status rdl__graph_finish(struct rdl__graph *graph, rdl__op_find_fn find,
                                   struct rdl_error *error);
 
-/** Recomputes producer and n_uses after a pass, and drops nodes whose outputs nobody uses. */
+/**
+ * Brings a graph and its subgraphs into order after a pass: drops nodes whose outputs nobody uses,
+ * sorts as rdl__graph_finish does, and recomputes producer and n_uses. A pass may therefore append
+ * its nodes at the end. Values that nothing names any more stay in values[], with n_uses 0.
+ *
+ * @return RDL_ERR_MODEL (as rdl__graph_finish: a fault of the pass), RDL_ERR_NO_MEMORY
+ */
 enum rdl_status rdl__graph_tidy(struct rdl__graph *graph, struct rdl_error *error);
 
 /** The name by which messages call a node: its name, or "#index", with its operator. */
 const char *rdl__node_text(const struct rdl__node *node, char *out, size_t size_bytes);
 #define RDL__NODE_TEXT_BYTES 160
+/** rdl__node_text into memory of the enclosing block: for the arguments of a message. */
+#define RDL__NODE_TEXT(node)                                                                       \
+    rdl__node_text((node), (char[RDL__NODE_TEXT_BYTES]){0}, RDL__NODE_TEXT_BYTES)
+
+/**
+ * A name of the file as messages show it: printable UTF-8 as it is, every other byte as "\xNN", cut
+ * with "..." where it does not fit. Returns out.
+ */
+const char *rdl__name_text(const char *name, char *out, size_t size_bytes);
+#define RDL__NAME_TEXT_BYTES 80
+/** rdl__name_text into memory of the enclosing block. */
+#define RDL__NAME_TEXT(name)                                                                       \
+    rdl__name_text((name), (char[RDL__NAME_TEXT_BYTES]){0}, RDL__NAME_TEXT_BYTES)
 
 /* Readers of attributes. They return the attribute's value, or `fallback` if the node lacks it. An
  * attribute of another type is refused by rdl__attr_check in the operator's check function. */
