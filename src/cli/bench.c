@@ -1,0 +1,363 @@
+/*
+ * `raddle bench`: a model's throughput by the number of threads, with every answer checked.
+ */
+#include "cli/cli.h"
+#include "cli/inputs.h"
+#include "cli/load.h"
+#include "cli/peak.h"
+#include "cli/session.h"
+
+#include <argp.h>
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_ROWS 64
+#define MAX_THREADS 1024
+#define PROBE_SECONDS 0.02
+/* Two processors that give less than this share of two cores' peak were not two cores. */
+#define SHARED_CORE 0.8
+#define MAX_REPEATS 3
+
+struct bench_options {
+    const char *model, *device;
+    struct named_shapes shapes;
+    unsigned threads[MAX_ROWS];
+    unsigned rows;
+    double seconds;
+    int64_t seed;
+    bool json;
+};
+
+/* A row of the result. */
+struct row {
+    unsigned threads;
+    struct load_result result;
+    double efficiency;  /* ops(T) / (min(T, cores) x ops(1)) */
+    double peak_gflops; /* of min(T, cores) cores at once, the lower of before and after */
+    double peak_share;  /* of that many times one core's peak */
+    bool shared;        /* the cores were not there */
+};
+
+struct bench {
+    const struct bench_options *options;
+    struct session session;
+    struct load load;
+    unsigned cores;
+    char isa[32];
+    double core_gflops;
+    struct row base; /* one thread */
+    struct row rows[MAX_ROWS];
+};
+
+enum {
+    KEY_THREADS = 't',
+    KEY_SECONDS = 'n',
+    KEY_SHAPE = 's',
+    KEY_SEED = 'r',
+    KEY_DEVICE = 'd',
+    KEY_JSON = 'j',
+};
+
+static const struct argp_option option_table[] = {
+    {"threads", KEY_THREADS, "1,2,4", 0, "Numbers of threads (default 1,2,4,8,31)", 0},
+    {"seconds", KEY_SECONDS, "S", 0, "Length of each measurement (default 2)", 0},
+    {"shape", KEY_SHAPE, "NAME=64x512", 0,
+     "Shape of an input; may be repeated. A free first dimension is 1", 0},
+    {"seed", KEY_SEED, "N", 0, "Seed of the inputs: thread i has N + i (default 1)", 0},
+    {"device", KEY_DEVICE, "NAME", 0, "cpu (default) or sim", 0},
+    {"json", KEY_JSON, NULL, 0, "Write one JSON object instead of the table", 0},
+    {0},
+};
+
+static const char documentation[] =
+    "Runs MODEL (an ONNX file) from several threads at once and writes a row for each number of "
+    "threads.\v"
+    "Each thread has inputs of its own. Its answers are compared with the sequential run bit for "
+    "bit: every one in a first part outside the clock, and the last one under it. efficiency is "
+    "ops(T) / (min(T, cores) x ops(1)); spread is the width of the middle 80 % of 30 slices of the "
+    "time, as a part of their median; cpu_us is processor time for one call.\n\n"
+    "Exit status 1 if an answer was wrong or a call failed.\n\n"
+    "Example: raddle bench linear.onnx --shape x=64x512 --threads 1,2";
+
+static enum rdl_status parse_threads(const char *text, struct bench_options *options,
+                                     struct rdl_error *error)
+{
+    options->rows = 0;
+    do {
+        size_t length = strcspn(text, ",");
+        char number[16];
+        int64_t threads = 0;
+        if (length >= sizeof number)
+            return cli_fail(error, RDL_ERR_ARGUMENT, "'%s' is not a number of threads", text);
+        if (options->rows == MAX_ROWS)
+            return cli_fail(error, RDL_ERR_ARGUMENT, "more than %d numbers of threads", MAX_ROWS);
+        memcpy(number, text, length);
+        number[length] = '\0';
+        CLI_TRY(cli_parse_number(number, 1, MAX_THREADS, &threads, error));
+        options->threads[options->rows++] = (unsigned)threads;
+        text += length;
+    } while (*text++ == ',');
+    return RDL_OK;
+}
+
+static enum rdl_status parse_seconds(const char *text, double *out, struct rdl_error *error)
+{
+    char *end = NULL;
+    errno = 0;
+    double seconds = strtod(text, &end);
+    if (end == text || *end != '\0' || errno == ERANGE || !(seconds >= 0.01 && seconds <= 3600))
+        return cli_fail(error, RDL_ERR_ARGUMENT, "'%s' is not a number of seconds in 0.01..3600",
+                        text);
+    *out = seconds;
+    return RDL_OK;
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct bench_options *options = state->input;
+    struct rdl_error error = {.message = ""};
+    enum rdl_status status = RDL_OK;
+    switch (key) {
+    case KEY_THREADS:
+        status = parse_threads(argument, options, &error);
+        break;
+    case KEY_SECONDS:
+        status = parse_seconds(argument, &options->seconds, &error);
+        break;
+    case KEY_SHAPE:
+        status = named_shapes_add(&options->shapes, argument, &error);
+        break;
+    case KEY_SEED:
+        status = cli_parse_number(argument, 0, INT64_MAX, &options->seed, &error);
+        break;
+    case KEY_DEVICE:
+        options->device = argument;
+        break;
+    case KEY_JSON:
+        options->json = true;
+        break;
+    case ARGP_KEY_ARG:
+        if (options->model != NULL)
+            argp_error(state, "more than one model: '%s'", argument);
+        options->model = argument;
+        break;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "MODEL is missing");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    if (status != RDL_OK)
+        argp_error(state, "%s", error.message);
+    return 0;
+}
+
+/* ---- measuring ------------------------------------------------------------------------------- */
+
+static double lower(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* Measures one row, again if the machine had fewer cores than it says meanwhile. */
+static enum rdl_status measure_row(struct bench *bench, unsigned threads, struct row *out,
+                                   struct rdl_error *error)
+{
+    unsigned cores = threads < bench->cores ? threads : bench->cores;
+    *out = (struct row){.threads = threads, .shared = true};
+    for (int repeat = 0; repeat < MAX_REPEATS && out->shared; repeat++) {
+        double before = peak_measure(cores, PROBE_SECONDS);
+        CLI_TRY(load_measure(&bench->load, threads, bench->options->seconds, &out->result, error));
+        double after = peak_measure(cores, PROBE_SECONDS);
+        double core = peak_measure(1, PROBE_SECONDS);
+        bench->core_gflops = core > bench->core_gflops ? core : bench->core_gflops;
+        out->peak_gflops = lower(before, after);
+        out->peak_share =
+            bench->core_gflops > 0 ? out->peak_gflops / (cores * bench->core_gflops) : 0;
+        out->shared = cores > 1 && out->peak_share < SHARED_CORE;
+        if (out->result.errors > 0 || out->result.mismatches > 0)
+            break;
+    }
+    return RDL_OK;
+}
+
+static double efficiency(const struct bench *bench, const struct row *row)
+{
+    double cores = row->threads < bench->cores ? row->threads : bench->cores;
+    double base = bench->base.result.ops_per_s;
+    return base > 0 ? row->result.ops_per_s / (cores * base) : 0;
+}
+
+static unsigned allowed_cores(void)
+{
+    char text[32];
+    int64_t cores = 0;
+    if (rdl_knob("allowed_cores", text, sizeof text) != RDL_OK ||
+        cli_parse_number(text, 1, 1 << 20, &cores, NULL) != RDL_OK)
+        return 1;
+    return (unsigned)cores;
+}
+
+static enum rdl_status measure(struct bench *bench, struct rdl_error *error)
+{
+    const struct bench_options *options = bench->options;
+    unsigned most = 1;
+    for (unsigned i = 0; i < options->rows; i++)
+        most = options->threads[i] > most ? options->threads[i] : most;
+    CLI_TRY(load_make(&bench->session, &options->shapes, (uint64_t)options->seed, most,
+                      &bench->load, error));
+    CLI_TRY(measure_row(bench, 1, &bench->base, error));
+    for (unsigned i = 0; i < options->rows; i++) {
+        if (options->threads[i] == 1)
+            bench->rows[i] = bench->base;
+        else
+            CLI_TRY(measure_row(bench, options->threads[i], &bench->rows[i], error));
+        bench->rows[i].efficiency = efficiency(bench, &bench->rows[i]);
+    }
+    return RDL_OK;
+}
+
+/* ---- output ---------------------------------------------------------------------------------- */
+
+static void print_table(const struct bench *bench)
+{
+    bool shared = false;
+    printf("%s on %s (%s), %u core%s of %.0f GFLOP/s\n", bench->options->model,
+           bench->options->device, bench->isa, bench->cores, bench->cores == 1 ? "" : "s",
+           bench->core_gflops);
+    printf("%7s %12s %10s %10s %10s %10s %7s %10s %6s\n", "threads", "ops_per_s", "p50_us",
+           "p99_us", "efficiency", "cpu_us", "spread", "mismatches", "errors");
+    for (unsigned i = 0; i < bench->options->rows; i++) {
+        const struct row *row = &bench->rows[i];
+        const struct load_result *result = &row->result;
+        char spread[16] = "-";
+        if (result->spread >= 0)
+            (void)snprintf(spread, sizeof spread, "%.1f%%", result->spread * 100);
+        printf("%7u %12.1f %10.2f %10.2f %9.3f%c %10.2f %7s %10llu %6llu\n", row->threads,
+               result->ops_per_s, result->p50_us, result->p99_us, row->efficiency,
+               row->shared ? '*' : ' ', result->cpu_s_per_op * 1e6, spread,
+               (unsigned long long)result->mismatches, (unsigned long long)result->errors);
+        shared = shared || row->shared;
+    }
+    if (shared)
+        printf("* the peak probe beside this row reached less than %.0f %% of the cores' peak: the "
+               "machine gave fewer cores than it shows\n",
+               SHARED_CORE * 100);
+    if (bench->load.distinct < bench->load.threads)
+        printf("note: %u of %u threads' answers are different from one another\n",
+               bench->load.distinct, bench->load.threads);
+}
+
+static bool add_row(cJSON *rows, const struct row *row)
+{
+    const struct load_result *result = &row->result;
+    cJSON *object = cJSON_CreateObject();
+    if (object == NULL || !cJSON_AddItemToArray(rows, object)) {
+        cJSON_Delete(object);
+        return false;
+    }
+    return cJSON_AddNumberToObject(object, "threads", row->threads) != NULL &&
+           cJSON_AddNumberToObject(object, "ops_per_s", result->ops_per_s) != NULL &&
+           cJSON_AddNumberToObject(object, "p50_us", result->p50_us) != NULL &&
+           cJSON_AddNumberToObject(object, "p99_us", result->p99_us) != NULL &&
+           cJSON_AddNumberToObject(object, "efficiency", row->efficiency) != NULL &&
+           cJSON_AddNumberToObject(object, "mismatches", (double)result->mismatches) != NULL &&
+           cJSON_AddNumberToObject(object, "errors", (double)result->errors) != NULL &&
+           cJSON_AddNumberToObject(object, "cpu_us", result->cpu_s_per_op * 1e6) != NULL &&
+           (result->spread < 0
+                ? cJSON_AddNullToObject(object, "spread") != NULL
+                : cJSON_AddNumberToObject(object, "spread", result->spread) != NULL) &&
+           cJSON_AddNumberToObject(object, "calls", (double)result->calls) != NULL &&
+           cJSON_AddNumberToObject(object, "checked", (double)result->checked) != NULL &&
+           cJSON_AddNumberToObject(object, "peak_gflops", row->peak_gflops) != NULL &&
+           cJSON_AddBoolToObject(object, "shared_core", row->shared) != NULL;
+}
+
+static enum rdl_status print_json(const struct bench *bench, struct rdl_error *error)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON *rows = NULL;
+    bool built = root != NULL &&
+                 cJSON_AddStringToObject(root, "model", bench->options->model) != NULL &&
+                 cJSON_AddStringToObject(root, "device", bench->options->device) != NULL &&
+                 cJSON_AddStringToObject(root, "isa", bench->isa) != NULL &&
+                 cJSON_AddNumberToObject(root, "cores", bench->cores) != NULL &&
+                 cJSON_AddNumberToObject(root, "core_gflops", bench->core_gflops) != NULL &&
+                 cJSON_AddNumberToObject(root, "seconds", bench->options->seconds) != NULL &&
+                 cJSON_AddNumberToObject(root, "distinct_answers", bench->load.distinct) != NULL &&
+                 (rows = cJSON_AddArrayToObject(root, "rows")) != NULL;
+    for (unsigned i = 0; i < bench->options->rows && built; i++)
+        built = add_row(rows, &bench->rows[i]);
+    char *text = built ? cJSON_Print(root) : NULL;
+    cJSON_Delete(root);
+    if (text == NULL)
+        return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
+    printf("%s\n", text);
+    cJSON_free(text);
+    return RDL_OK;
+}
+
+/* Counts what was wrong and says what the first fault was. */
+static int judge(const struct bench *bench)
+{
+    uint64_t mismatches = bench->base.result.mismatches, errors = bench->base.result.errors;
+    const struct load_result *faulty = errors > 0 ? &bench->base.result : NULL;
+    for (unsigned i = 0; i < bench->options->rows; i++) {
+        if (faulty == NULL && bench->rows[i].result.errors > 0)
+            faulty = &bench->rows[i].result;
+        mismatches += bench->rows[i].result.mismatches;
+        errors += bench->rows[i].result.errors;
+    }
+    if (faulty != NULL)
+        return cli_report(bench->options->model, &faulty->first_error);
+    if (mismatches > 0) {
+        struct rdl_error error;
+        (void)cli_fail(&error, RDL_ERR_INTERNAL, "answers differ from the sequential run");
+        return cli_report(bench->options->model, &error);
+    }
+    return CLI_OK;
+}
+
+static enum rdl_status bench_model(struct bench *bench, struct rdl_error *error)
+{
+    const struct bench_options *options = bench->options;
+    CLI_TRY(session_open(options->device, options->model, &bench->session, error));
+    struct rdl_device_info info = {.size = sizeof info};
+    enum rdl_status status = rdl_device_get_info(bench->session.device, &info);
+    if (status != RDL_OK)
+        return cli_fail(error, status, "%s", rdl_status_text(status));
+    memcpy(bench->isa, info.isa, sizeof bench->isa);
+    bench->isa[sizeof bench->isa - 1] = '\0';
+    bench->cores = allowed_cores();
+    CLI_TRY(measure(bench, error));
+    if (options->json)
+        return print_json(bench, error);
+    print_table(bench);
+    return RDL_OK;
+}
+
+int cli_bench(int argc, char **argv)
+{
+    struct bench_options options = {
+        .device = "cpu", .threads = {1, 2, 4, 8, 31}, .rows = 5, .seconds = 2, .seed = 1};
+    const struct argp parser = {
+        .options = option_table, .parser = parse_option, .args_doc = "MODEL", .doc = documentation};
+    argp_parse(&parser, argc, argv, 0, NULL, &options);
+    struct bench *bench = calloc(1, sizeof *bench);
+    struct rdl_error error = {.message = "out of memory"};
+    enum rdl_status status = RDL_ERR_NO_MEMORY;
+    int exit_status = CLI_OK;
+    if (bench != NULL) {
+        bench->options = &options;
+        status = bench_model(bench, &error);
+        exit_status = status == RDL_OK ? judge(bench) : CLI_FAILED;
+        load_fini(&bench->load);
+        session_close(&bench->session);
+    }
+    free(bench);
+    named_shapes_fini(&options.shapes);
+    return status == RDL_OK ? exit_status : cli_report(options.model, &error);
+}
