@@ -187,8 +187,15 @@ static enum rdl_status measure_row(struct bench *bench, unsigned threads, struct
 static double efficiency(const struct bench *bench, const struct row *row)
 {
     double cores = row->threads < bench->cores ? row->threads : bench->cores;
-    double base = bench->base.result.ops_per_s;
-    return base > 0 ? row->result.ops_per_s / (cores * base) : 0;
+    double base = bench->base.result.timed.ops_per_s;
+    return base > 0 ? row->result.timed.ops_per_s / (cores * base) : 0;
+}
+
+/* Processor time of the process for one call. */
+static double cpu_us(const struct row *row)
+{
+    const struct crew_result *timed = &row->result.timed;
+    return timed->calls > 0 ? timed->cpu_s * 1e6 / (double)timed->calls : 0;
 }
 
 static unsigned allowed_cores(void)
@@ -234,12 +241,12 @@ static void print_table(const struct bench *bench)
         const struct row *row = &bench->rows[i];
         const struct load_result *result = &row->result;
         char spread[16] = "-";
-        if (result->spread >= 0)
-            (void)snprintf(spread, sizeof spread, "%.1f%%", result->spread * 100);
+        if (result->timed.spread >= 0)
+            (void)snprintf(spread, sizeof spread, "%.1f%%", result->timed.spread * 100);
         printf("%7u %12.1f %10.2f %10.2f %9.3f%c %10.2f %7s %10llu %6llu\n", row->threads,
-               result->ops_per_s, result->p50_us, result->p99_us, row->efficiency,
-               row->shared ? '*' : ' ', result->cpu_s_per_op * 1e6, spread,
-               (unsigned long long)result->mismatches, (unsigned long long)result->errors);
+               result->timed.ops_per_s, result->timed.p50_us, result->timed.p99_us, row->efficiency,
+               row->shared ? '*' : ' ', cpu_us(row), spread, (unsigned long long)result->mismatches,
+               (unsigned long long)result->errors);
         shared = shared || row->shared;
     }
     if (shared)
@@ -260,17 +267,17 @@ static bool add_row(cJSON *rows, const struct row *row)
         return false;
     }
     return cJSON_AddNumberToObject(object, "threads", row->threads) != NULL &&
-           cJSON_AddNumberToObject(object, "ops_per_s", result->ops_per_s) != NULL &&
-           cJSON_AddNumberToObject(object, "p50_us", result->p50_us) != NULL &&
-           cJSON_AddNumberToObject(object, "p99_us", result->p99_us) != NULL &&
+           cJSON_AddNumberToObject(object, "ops_per_s", result->timed.ops_per_s) != NULL &&
+           cJSON_AddNumberToObject(object, "p50_us", result->timed.p50_us) != NULL &&
+           cJSON_AddNumberToObject(object, "p99_us", result->timed.p99_us) != NULL &&
            cJSON_AddNumberToObject(object, "efficiency", row->efficiency) != NULL &&
            cJSON_AddNumberToObject(object, "mismatches", (double)result->mismatches) != NULL &&
            cJSON_AddNumberToObject(object, "errors", (double)result->errors) != NULL &&
-           cJSON_AddNumberToObject(object, "cpu_us", result->cpu_s_per_op * 1e6) != NULL &&
-           (result->spread < 0
+           cJSON_AddNumberToObject(object, "cpu_us", cpu_us(row)) != NULL &&
+           (result->timed.spread < 0
                 ? cJSON_AddNullToObject(object, "spread") != NULL
-                : cJSON_AddNumberToObject(object, "spread", result->spread) != NULL) &&
-           cJSON_AddNumberToObject(object, "calls", (double)result->calls) != NULL &&
+                : cJSON_AddNumberToObject(object, "spread", result->timed.spread) != NULL) &&
+           cJSON_AddNumberToObject(object, "calls", (double)result->timed.calls) != NULL &&
            cJSON_AddNumberToObject(object, "checked", (double)result->checked) != NULL &&
            cJSON_AddNumberToObject(object, "peak_gflops", row->peak_gflops) != NULL &&
            cJSON_AddBoolToObject(object, "shared_core", row->shared) != NULL;

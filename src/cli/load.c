@@ -1,17 +1,15 @@
 /*
  * Load on a model.
  *
- * Threads: load_make and load_measure are called by the main thread. Each worker writes its own
- * struct worker only; the main thread reads it after the join. The gate is what they share.
+ * Threads: load_make and load_measure are called by one thread. Each thread of the crew writes its own
+ * struct hand and the outputs of its own data only.
  */
 #include "cli/load.h"
 
 #include "cli/cli.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define CHECKED_CALLS 50
 #define MAX_ERRORS 100
@@ -163,10 +161,13 @@ enum rdl_status load_make(const struct session *session, const struct named_shap
         status = make_data(session, shapes, seed + i, &out->data[i], error);
     if (status == RDL_OK)
         status = calibrate(out, error);
-    if (status == RDL_OK)
+    if (status == RDL_OK) {
         out->distinct = count_distinct(out);
-    else
+        for (size_t i = 0; i < session->n_outputs; i++)
+            out->unbound = out->unbound || out->data[0].outputs[i] == NULL;
+    } else {
         load_fini(out);
+    }
     return status;
 }
 
@@ -188,73 +189,39 @@ void load_fini(struct load *load)
     *load = (struct load){0};
 }
 
-/* ---- workers --------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
-/* All workers start at once, or none does. */
-struct gate {
-    pthread_mutex_t mutex;
-    pthread_cond_t moved;
-    int state; /* 0 shut, 1 open, -1 cancelled; under mutex */
-};
-
-struct worker {
-    pthread_t thread;
+/* What a thread works on and what it finds; on cache lines of its own. */
+struct hand {
     const struct load *load;
     const struct load_data *data;
-    struct gate *gate;
-    int64_t length_ns; /* of the phase */
-    unsigned slices;   /* 0: compare every answer; else time, in so many slices */
-    unsigned chunk;    /* calls between two looks at the clock */
-
-    uint64_t calls, checked, mismatches, errors;
-    int64_t elapsed_ns;
-    uint64_t slice_calls[LOAD_SLICES];
-    struct histogram latency_ns;
+    uint64_t checked, mismatches, errors;
     struct rdl_error first_error;
 } __attribute__((aligned(128)));
 
-static bool pass_gate(struct gate *gate)
-{
-    pthread_mutex_lock(&gate->mutex);
-    while (gate->state == 0)
-        pthread_cond_wait(&gate->moved, &gate->mutex);
-    bool open = gate->state > 0;
-    pthread_mutex_unlock(&gate->mutex);
-    return open;
-}
-
-static void move_gate(struct gate *gate, int state)
-{
-    pthread_mutex_lock(&gate->mutex);
-    gate->state = state;
-    pthread_cond_broadcast(&gate->moved);
-    pthread_mutex_unlock(&gate->mutex);
-}
-
-/* One call; false once the worker has seen too many errors. */
-static bool call(struct worker *worker)
+/* One run; false on a fault. */
+static bool run_once(struct hand *hand)
 {
     struct rdl_error error;
-    if (run_data(worker->load->session, worker->data, &error) == RDL_OK)
+    if (run_data(hand->load->session, hand->data, &error) == RDL_OK)
         return true;
-    if (worker->errors++ == 0)
-        worker->first_error = error;
-    return worker->errors < MAX_ERRORS;
+    if (hand->errors++ == 0)
+        hand->first_error = error;
+    return false;
 }
 
-static void compare(struct worker *worker)
+static void compare(struct hand *hand)
 {
-    worker->checked++;
-    if (!same_values(worker->data->outputs, worker->data->expected,
-                     worker->load->session->n_outputs))
-        worker->mismatches++;
+    hand->checked++;
+    if (!same_values(hand->data->outputs, hand->data->expected, hand->load->session->n_outputs))
+        hand->mismatches++;
 }
 
-/* Spoils what the last call wrote, so that an answer that is never written cannot pass. */
-static void spoil(const struct worker *worker)
+/* Spoils what the last run wrote, so that an answer that is never written cannot pass. */
+static void spoil(const struct hand *hand)
 {
-    for (size_t i = 0; i < worker->load->session->n_outputs; i++) {
-        const struct rdl_value *output = worker->data->outputs[i];
+    for (size_t i = 0; i < hand->load->session->n_outputs; i++) {
+        const struct rdl_value *output = hand->data->outputs[i];
         const struct rdl_tensor *tensor = output != NULL ? rdl_value_tensor(output) : NULL;
         if (tensor != NULL && rdl_tensor_dtype(tensor) != RDL_STRING &&
             rdl_tensor_count(tensor) > 0)
@@ -263,184 +230,78 @@ static void spoil(const struct worker *worker)
     }
 }
 
-static void run_checked(struct worker *worker)
+static bool call_checked(void *context)
 {
-    int64_t end = rdl_now_ns() + worker->length_ns;
-    do {
-        uint64_t errors = worker->errors;
-        spoil(worker);
-        if (!call(worker))
-            return;
-        if (worker->errors == errors)
-            compare(worker);
-        drop_unbound(worker->load->session, worker->data);
-        worker->calls++;
-    } while (worker->calls < CHECKED_CALLS || rdl_now_ns() < end);
+    struct hand *hand = context;
+    spoil(hand);
+    if (run_once(hand))
+        compare(hand);
+    drop_unbound(hand->load->session, hand->data);
+    return hand->errors < MAX_ERRORS;
 }
 
-static void run_timed(struct worker *worker)
+static bool call_timed(void *context)
 {
-    int64_t start = rdl_now_ns(), before = start, now = start;
-    do {
-        if (!call(worker))
-            break;
-        now = rdl_now_ns();
-        histogram_add(&worker->latency_ns, (uint64_t)(now - before));
-        unsigned done = 1;
-        while (done < worker->chunk && call(worker))
-            done++;
-        worker->calls += done;
-        if (worker->chunk > 1)
-            now = rdl_now_ns();
-        size_t slice = (size_t)((now - start) * worker->slices / worker->length_ns);
-        if (slice < worker->slices)
-            worker->slice_calls[slice] += done;
-        before = now;
-    } while (now - start < worker->length_ns);
-    worker->elapsed_ns = now - start;
-    if (worker->errors == 0)
-        compare(worker);
-}
-
-static void *run_worker(void *argument)
-{
-    struct worker *worker = argument;
-    if (!pass_gate(worker->gate))
-        return NULL;
-    if (worker->slices == 0)
-        run_checked(worker);
-    else
-        run_timed(worker);
-    drop_unbound(worker->load->session, worker->data);
-    return NULL;
-}
-
-/* Starts the workers, opens the gate and joins them. */
-static enum rdl_status run_phase(struct worker *workers, unsigned threads, struct rdl_error *error)
-{
-    struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
-    unsigned started = 0;
-    int fault = 0;
-    for (; started < threads && fault == 0; started += fault == 0) {
-        workers[started].gate = &gate;
-        fault = pthread_create(&workers[started].thread, NULL, run_worker, &workers[started]);
-    }
-    move_gate(&gate, fault == 0 ? 1 : -1);
-    for (unsigned i = 0; i < started; i++)
-        pthread_join(workers[i].thread, NULL);
-    if (fault != 0)
-        return cli_fail(error, RDL_ERR_THREAD, "thread %u could not be started: %s", started + 1,
-                        strerror(fault));
-    return RDL_OK;
+    struct hand *hand = context;
+    bool good = run_once(hand);
+    if (hand->load->unbound)
+        drop_unbound(hand->load->session, hand->data);
+    return good || hand->errors < MAX_ERRORS;
 }
 
 /* ---- measurement ----------------------------------------------------------------------------- */
 
-static double processor_seconds(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0)
-        return 0;
-    return (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6 +
-           (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec * 1e-6;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
-static double spread_of(const struct worker *workers, unsigned threads, unsigned slices)
-{
-    double sums[LOAD_SLICES] = {0};
-    if (slices < 5)
-        return -1;
-    for (unsigned slice = 0; slice < slices; slice++)
-        for (unsigned i = 0; i < threads; i++)
-            sums[slice] += (double)workers[i].slice_calls[slice];
-    qsort(sums, slices, sizeof sums[0], compare_doubles);
-    double median = sums[slices / 2];
-    return median > 0 ? (sums[slices - 1 - slices / 10] - sums[slices / 10]) / median : -1;
-}
-
-static void add_counts(const struct worker *worker, struct load_result *out)
-{
-    if (out->errors == 0 && worker->errors > 0)
-        out->first_error = worker->first_error;
-    out->checked += worker->checked;
-    out->mismatches += worker->mismatches;
-    out->errors += worker->errors;
-}
-
-static void summarise(const struct worker *workers, unsigned threads, struct histogram *latency,
-                      struct load_result *out)
+static void add_counts(const struct hand *hands, unsigned threads, struct load_result *out)
 {
     for (unsigned i = 0; i < threads; i++) {
-        const struct worker *worker = &workers[i];
-        add_counts(worker, out);
-        out->calls += worker->calls;
-        if (worker->elapsed_ns > 0)
-            out->ops_per_s += (double)worker->calls * 1e9 / (double)worker->elapsed_ns;
-        histogram_merge(latency, &worker->latency_ns);
+        if (out->errors == 0 && hands[i].errors > 0)
+            out->first_error = hands[i].first_error;
+        out->checked += hands[i].checked;
+        out->mismatches += hands[i].mismatches;
+        out->errors += hands[i].errors;
     }
-    out->p50_us = (double)histogram_quantile(latency, 0.50) * 1e-3;
-    out->p99_us = (double)histogram_quantile(latency, 0.99) * 1e-3;
-    out->spread = spread_of(workers, threads, workers[0].slices);
 }
 
-/* A look at the clock costs some 25 ns: short calls are timed in chunks of about 20 us. */
-static unsigned chunk_for(int64_t call_ns)
+static enum rdl_status measure(const struct load *load, struct hand *hands, void **contexts,
+                               unsigned threads, double seconds, struct load_result *out,
+                               struct rdl_error *error)
 {
-    if (call_ns >= 2000)
-        return 1;
-    return call_ns <= 80 ? 256 : (unsigned)(20000 / call_ns);
-}
-
-/* At least twenty calls a slice, so that their whole number does not make the spread. */
-static unsigned slices_for(const struct load *load, double seconds)
-{
-    double calls = seconds * 1e9 / (double)(load->call_ns > 0 ? load->call_ns : 1);
-    double slices = calls / 20;
-    return slices >= LOAD_SLICES ? LOAD_SLICES : slices < 1 ? 1 : (unsigned)slices;
+    struct crew_task task = {
+        .call = call_checked,
+        .contexts = contexts,
+        .threads = threads,
+        .seconds = seconds / 4,
+        .least_calls = CHECKED_CALLS,
+        .call_ns = load->call_ns,
+    };
+    for (unsigned i = 0; i < threads; i++) {
+        hands[i] = (struct hand){.load = load, .data = &load->data[i]};
+        contexts[i] = &hands[i];
+    }
+    CLI_TRY(crew_work(&task, &out->timed, error));
+    task.call = call_timed;
+    task.seconds = seconds;
+    task.least_calls = 1;
+    CLI_TRY(crew_work(&task, &out->timed, error));
+    for (unsigned i = 0; i < threads && !load->unbound; i++)
+        if (hands[i].errors == 0)
+            compare(&hands[i]);
+    add_counts(hands, threads, out);
+    return RDL_OK;
 }
 
 enum rdl_status load_measure(const struct load *load, unsigned threads, double seconds,
                              struct load_result *out, struct rdl_error *error)
 {
-    *out = (struct load_result){.spread = -1};
-    struct worker *workers = NULL;
-    struct histogram *latency = calloc(1, sizeof *latency);
-    size_t bytes = threads * sizeof *workers;
-    enum rdl_status status = RDL_OK;
-    workers = latency != NULL ? aligned_alloc(128, bytes) : NULL;
-    if (workers == NULL) {
-        free(latency);
-        return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-    }
-    for (int timed = 0; timed < 2 && status == RDL_OK; timed++) {
-        memset(workers, 0, bytes);
-        for (unsigned i = 0; i < threads; i++) {
-            workers[i].load = load;
-            workers[i].data = &load->data[i];
-            workers[i].length_ns = (int64_t)(seconds * (timed ? 1e9 : 0.25e9));
-            workers[i].slices = timed ? slices_for(load, seconds) : 0;
-            workers[i].chunk = chunk_for(load->call_ns);
-        }
-        double before = processor_seconds();
-        status = run_phase(workers, threads, error);
-        if (status != RDL_OK)
-            break;
-        if (timed) {
-            summarise(workers, threads, latency, out);
-            out->cpu_s_per_op =
-                out->calls > 0 ? (processor_seconds() - before) / (double)out->calls : 0;
-        } else {
-            for (unsigned i = 0; i < threads; i++)
-                add_counts(&workers[i], out);
-        }
-    }
-    free(workers);
-    free(latency);
+    *out = (struct load_result){0};
+    struct hand *hands = aligned_alloc(128, threads * sizeof *hands);
+    void **contexts = calloc(threads, sizeof *contexts);
+    enum rdl_status status = RDL_ERR_NO_MEMORY;
+    if (hands == NULL || contexts == NULL)
+        (void)cli_fail(error, status, "out of memory");
+    else
+        status = measure(load, hands, contexts, threads, seconds, out, error);
+    free(contexts);
+    free(hands);
     return status;
 }

@@ -5,12 +5,9 @@
 #ifndef RADDLE_CLI_LOAD_H
 #define RADDLE_CLI_LOAD_H
 
-#include "cli/histogram.h"
+#include "cli/crew.h"
 #include "cli/inputs.h"
 #include "cli/session.h"
-
-/** Slices of the window whose rates tell the spread. */
-#define LOAD_SLICES 30
 
 /** The data of one thread. */
 struct load_data {
@@ -25,17 +22,14 @@ struct load {
     struct load_data *data; /* [threads] */
     unsigned threads;
     unsigned distinct; /* different answers among the threads' */
+    bool unbound;      /* some outputs are made by the run itself */
     int64_t call_ns;   /* length of one call of a lone thread, roughly */
 };
 
 /** What a number of threads did. */
 struct load_result {
-    double ops_per_s;
-    double spread; /* (p90 - p10) / median of the slices' rates; negative: too few calls to tell */
-    double cpu_s_per_op; /* processor time of the process for one call */
-    double p50_us, p99_us;
-    uint64_t calls;   /* under the clock */
-    uint64_t checked; /* calls whose every byte was compared, outside the clock and at its end */
+    struct crew_result timed; /* under the clock */
+    uint64_t checked; /* calls whose every byte was compared, outside the clock or at its end */
     uint64_t mismatches, errors;
     struct rdl_error first_error; /* if errors > 0 */
 };

@@ -17,7 +17,7 @@
 #include <arm_neon.h>
 #endif
 
-/* Twelve chains cover the latency of two units; values stay near 2 and never become subnormal. */
+/* Twelve chains cover the latency of two units; values stay below 12 and never become subnormal. */
 #define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define CHAIN_COUNT 12
 #define STEPS 4096
@@ -29,7 +29,7 @@
     {                                                                                              \
         const vector factor = set(0.5f), addend = set(1.0f);                                       \
         vector CHAINS(DECLARE_CHAIN) end = set(0.0f);                                              \
-        CHAINS(START_CHAIN)                                                                        \
+        CHAINS(START_CHAIN_##fma)                                                                  \
         for (int i = 0; i < STEPS; i++) {                                                          \
             CHAINS(STEP_CHAIN_##fma)                                                               \
         }                                                                                          \
@@ -39,11 +39,14 @@
 #define DECLARE_CHAIN(i) c##i,
 
 #if defined(__x86_64__)
-#define START_CHAIN(i) c##i = addend;
+/* Different starts: equal chains would be computed once. */
+#define START_CHAIN_fma512(i) c##i = _mm512_set1_ps(i);
 #define STEP_CHAIN_fma512(i) c##i = _mm512_fmadd_ps(c##i, factor, addend);
 #define END_CHAIN_fma512(i) end = _mm512_add_ps(end, c##i);
+#define START_CHAIN_fma256(i) c##i = _mm256_set1_ps(i);
 #define STEP_CHAIN_fma256(i) c##i = _mm256_fmadd_ps(c##i, factor, addend);
 #define END_CHAIN_fma256(i) end = _mm256_add_ps(end, c##i);
+#define START_CHAIN_mul128(i) c##i = _mm_set1_ps(i);
 #define STEP_CHAIN_mul128(i) c##i = _mm_add_ps(_mm_mul_ps(c##i, factor), addend);
 #define END_CHAIN_mul128(i) end = _mm_add_ps(end, c##i);
 DEFINE_PROBE(probe_512, __attribute__((target("avx512f"))), __m512, _mm512_set1_ps, fma512,
@@ -52,14 +55,14 @@ DEFINE_PROBE(probe_256, __attribute__((target("avx2,fma"))), __m256, _mm256_set1
              _mm256_cvtss_f32)
 DEFINE_PROBE(probe_128, , __m128, _mm_set1_ps, mul128, _mm_cvtss_f32)
 #elif defined(__aarch64__)
-#define START_CHAIN(i) c##i = addend;
+#define START_CHAIN_neon(i) c##i = vdupq_n_f32(i);
 #define STEP_CHAIN_neon(i) c##i = vfmaq_f32(addend, c##i, factor);
 #define END_CHAIN_neon(i) end = vaddq_f32(end, c##i);
 #define FIRST_LANE(v) vgetq_lane_f32((v), 0)
 DEFINE_PROBE(probe_neon, , float32x4_t, vdupq_n_f32, neon, FIRST_LANE)
 #else
 #define SAME(value) (value)
-#define START_CHAIN(i) c##i = addend;
+#define START_CHAIN_scalar(i) c##i = (i);
 #define STEP_CHAIN_scalar(i) c##i = c##i * factor + addend;
 #define END_CHAIN_scalar(i) end += c##i;
 DEFINE_PROBE(probe_scalar, , float, SAME, scalar, SAME)
