@@ -26,8 +26,8 @@ test-full:
 
 bench:
 	@tools/setup bench
-	@tools/run_tests --compile --build release
-	@.venv/bin/python bench/bench.py build/release
+	@tools/run_tests --compile --build bench
+	@.venv/bin/python bench/bench.py build/bench
 
 install:
 	@tools/setup build
