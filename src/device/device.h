@@ -82,15 +82,18 @@ struct rdl__backend {
     enum rdl_status (*copy)(void *stream, void *dst, const void *src, size_t size_bytes);
     enum rdl_status (*fill)(void *stream, void *dst, uint8_t value, size_t size_bytes);
 
-    /** The point behind all work submitted to the stream so far. With a mark, its time is noted when
-     * the point passes (a reference is taken). @return RDL_ERR_DEVICE, RDL_ERR_DEVICE_LOST */
+    /** The point behind all work submitted to the stream so far. Cannot fail: when a device is lost its
+     * points pass, since nothing runs any more. */
+    struct rdl__point (*tail)(void *stream);
+    /** Submits a note of the time to mark (a reference is taken); *out is the point behind it.
+     * @return as submit */
     enum rdl_status (*record)(void *stream, struct rdl__mark *mark, struct rdl__point *out);
     /** Makes work submitted to the stream from now on wait for a point. @return as submit */
     enum rdl_status (*wait_point)(void *stream, struct rdl__point point);
     /** Whether a point has passed. @return RDL_ERR_DEVICE_LOST */
     enum rdl_status (*query)(void *device, struct rdl__point point, bool *out);
     /** Lists a watch for the point unless it has passed: *passed. @return RDL_ERR_DEVICE (a wait that
-     * fails), RDL_ERR_DEVICE_LOST */
+     * fails), RDL_ERR_DEVICE_LOST (the point has passed, but the device is lost) */
     enum rdl_status (*watch)(void *device, struct rdl__point point, struct rdl__watch *watch,
                              bool *passed);
     /** Takes a watch off, whether or not it was woken. */

@@ -141,11 +141,16 @@ static enum rdl_status cpu_fill(void *stream, void *dst, uint8_t value, size_t s
     return RDL_OK;
 }
 
+static struct rdl__point cpu_tail(void *stream)
+{
+    return (struct rdl__point){stream, ((struct stream *)stream)->number};
+}
+
 static enum rdl_status cpu_record(void *stream, struct rdl__mark *mark, struct rdl__point *out)
 {
-    *out = (struct rdl__point){stream, ((struct stream *)stream)->number};
-    if (mark != NULL) /* pairs with the acquire in rdl_event_elapsed */
-        rdl__store_release(&mark->time_ns, rdl_now_ns());
+    /* pairs with the acquire in rdl_event_elapsed */
+    rdl__store_release(&mark->time_ns, rdl_now_ns());
+    *out = cpu_tail(stream);
     return RDL_OK;
 }
 
@@ -195,6 +200,7 @@ const struct rdl__backend rdl__backend_cpu = {
     .copy_out = cpu_copy_in,
     .copy = cpu_copy,
     .fill = cpu_fill,
+    .tail = cpu_tail,
     .record = cpu_record,
     .wait_point = cpu_wait_point,
     .query = cpu_query,

@@ -85,8 +85,7 @@ static bool is_stopped(const struct sim_work *work)
 static void run_work(struct sim_device *device, const struct sim_work *work)
 {
     if (work->kind == SIM_RECORD) { /* pairs with the acquire in rdl_event_elapsed */
-        if (work->mark != NULL)
-            rdl__store_release(&work->mark->time_ns, rdl_now_ns());
+        rdl__store_release(&work->mark->time_ns, rdl_now_ns());
         return;
     }
     if (work->broken) {
@@ -306,10 +305,19 @@ static enum rdl_status sim_fill(void *stream, void *dst, uint8_t value, size_t s
     return enqueue(stream, work, NULL);
 }
 
+static struct rdl__point sim_tail(void *object)
+{
+    struct sim_stream *stream = object;
+    rdl__lock_acquire(&stream->device->lock);
+    const struct rdl__point point = {stream, stream->submitted};
+    rdl__lock_release(&stream->device->lock);
+    return point;
+}
+
 static enum rdl_status sim_record(void *stream, struct rdl__mark *mark, struct rdl__point *out)
 {
     struct sim_work *work = new_work(SIM_RECORD, 0);
-    if (work != NULL && mark != NULL) {
+    if (work != NULL) {
         rdl__add_relaxed(&mark->references, 1); /* from a reference that the caller holds */
         work->mark = mark;
     }
@@ -517,6 +525,7 @@ const struct rdl__backend rdl__backend_sim = {
     .copy_out = submit_copy,
     .copy = sim_copy,
     .fill = sim_fill,
+    .tail = sim_tail,
     .record = sim_record,
     .wait_point = sim_wait_point,
     .query = sim_query,

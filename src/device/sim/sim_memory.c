@@ -46,8 +46,11 @@ void sim_memory_unmap(struct sim_device *device)
         (void)munmap(device->alias, device->region_bytes);
     if (device->region != NULL)
         (void)munmap(device->region, device->region_bytes);
-    rdl__free(device->taken);
-    rdl__free(device->live);
+    rdl__lock_acquire(&device->lock); /* no worker is left; for the checker */
+    struct sim_range *taken = device->taken, *live = device->live;
+    rdl__lock_release(&device->lock);
+    rdl__free(taken);
+    rdl__free(live);
 }
 
 void *sim_alias(const struct sim_device *device, const void *address)

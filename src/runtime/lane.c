@@ -1,0 +1,354 @@
+/*
+ * Lanes: lease, hand-over, release. The argument is in lane.h, the model in spec/Lane.tla.
+ *
+ * The thread's hint (which lane it used last) is the only thread-local state, and only a hint. Two
+ * threads whose hints meet on one lane move apart: the second moves on whenever it finds that another
+ * thread used the lane in between.
+ */
+#include "runtime/lane.h"
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "os/clock.h"
+#include "os/fork.h"
+#include "os/thread.h"
+
+struct rdl__lane_waiter {
+    struct rdl__lane_waiter *next;
+    struct rdl__park park;
+    struct rdl__lane *granted; /* guarded by the device's wait lock, as all here but park */
+    uintptr_t token;
+    bool queued;
+    bool refused;
+};
+
+/* Which lane to try first, over all devices; 0: the thread has used none. */
+static _Thread_local uint32_t hint __attribute__((tls_model("initial-exec")));
+/* Spreads the first lanes of threads; a count, orders nothing. */
+static _Atomic uint32_t first_hint;
+
+enum rdl_status rdl__lanes_init(struct rdl__device *device, uint32_t n_lanes)
+{
+    if (n_lanes > device->cap_lanes) {
+        struct rdl__lane *lanes =
+            rdl__alloc_aligned(RDL__CACHE_LINE, n_lanes * sizeof(struct rdl__lane));
+        if (lanes == NULL)
+            return RDL_ERR_NO_MEMORY;
+        for (uint32_t i = 0; i < n_lanes; i++)
+            lanes[i] = (struct rdl__lane){.device = device, .index = i};
+        rdl__free(device->lanes); /* a device that never was open: nobody has seen them */
+        device->lanes = lanes;
+        device->cap_lanes = n_lanes;
+    }
+    device->n_lanes = n_lanes;
+    return RDL_OK;
+}
+
+void rdl__lanes_open(struct rdl__device *device)
+{
+    for (uint32_t i = 0; i < device->n_lanes; i++) {
+        struct rdl__lane *lane = &device->lanes[i];
+        lane->stream = NULL;
+        rdl__store_relaxed(&lane->stream_seen, NULL);
+        lane->last_user = 0;
+        lane->last.model = 0;
+        rdl__store_relaxed(&lane->progress.stop, (uint32_t)RDL_OK);
+        rdl__store_seq_cst(&lane->owner, (uintptr_t)0);
+    }
+}
+
+/* Owner of the lanes of a device that is closed; no thread has this token. */
+#define CLOSER ((uintptr_t)1)
+
+static bool try_as(struct rdl__lane *lane, uintptr_t token)
+{
+    /* A plain look first, so that a scan does not steal lines of busy lanes; the exchange decides. */
+    if (rdl__load_relaxed(&lane->owner) != 0)
+        return false;
+    uintptr_t none = 0;
+    return rdl__cas_seq_cst(&lane->owner, &none, token);
+}
+
+bool rdl__lane_try(struct rdl__lane *lane)
+{
+    return try_as(lane, rdl__thread_token());
+}
+
+/* The lane that the calling thread tries first. */
+static uint32_t start_lane(const struct rdl__device *device)
+{
+    if (hint == 0)
+        hint = 1 + rdl__add_relaxed(&first_hint, 1) % 4096; /* a count */
+    return 1 + (hint - 1) % (device->n_lanes - 1);
+}
+
+/* Notes that the thread holds the lane; moves the hint on if another thread used it in between. */
+static void settle(struct rdl__lane *lane)
+{
+    const uintptr_t token = rdl__thread_token();
+    hint = lane->index;
+    if (lane->last_user != token) {
+        if (lane->last_user != 0)
+            hint = lane->index + 1; /* wraps in start_lane */
+        lane->last_user = token;
+    }
+}
+
+static struct rdl__lane *scan(struct rdl__device *device)
+{
+    const uint32_t start = start_lane(device), count = device->n_lanes - 1;
+    for (uint32_t i = 0; i < count; i++) {
+        struct rdl__lane *lane = &device->lanes[1 + (start - 1 + i) % count];
+        if (rdl__lane_try(lane))
+            return lane;
+    }
+    return NULL;
+}
+
+/* Gives free lanes to the oldest waiters, as long as there are both. */
+static void grant_locked(struct rdl__device *device) RDL_REQUIRES(device->wait.lock)
+{
+    for (uint32_t i = 1; i < device->n_lanes && device->wait.head != NULL; i++) {
+        struct rdl__lane *lane = &device->lanes[i];
+        struct rdl__lane_waiter *waiter = device->wait.head;
+        if (!try_as(lane, waiter->token))
+            continue;
+        device->wait.head = waiter->next;
+        if (waiter->next == NULL)
+            device->wait.tail = NULL;
+        device->wait.count--;
+        waiter->queued = false;
+        waiter->granted = lane;
+        rdl__park_wake(&waiter->park);
+    }
+    if (device->wait.head == NULL)
+        rdl__device_attend(device, RDL__ATTENTION_LANES, false);
+}
+
+static void enqueue(struct rdl__device *device, struct rdl__lane_waiter *waiter)
+{
+    rdl__lock_acquire(&device->wait.lock);
+    waiter->queued = true;
+    if (device->wait.tail != NULL)
+        device->wait.tail->next = waiter;
+    else
+        device->wait.head = waiter;
+    device->wait.tail = waiter;
+    device->wait.count++;
+    rdl__device_attend(device, RDL__ATTENTION_LANES, true);
+    /* Closing sets its state, then refuses those who queue: one of the two sees the other. */
+    if (rdl__load_seq_cst(&device->state) != RDL__DEVICE_OPEN)
+        waiter->refused = true;
+    else
+        grant_locked(device);
+    rdl__lock_release(&device->wait.lock);
+}
+
+/* Takes the waiter off the queue; the lane that it was given, if it was. */
+static struct rdl__lane *leave(struct rdl__device *device, struct rdl__lane_waiter *waiter,
+                               bool only_if_served, bool *refused)
+{
+    rdl__lock_acquire(&device->wait.lock);
+    struct rdl__lane *lane = waiter->granted;
+    *refused = waiter->refused;
+    if (waiter->queued && !(only_if_served && !*refused)) {
+        struct rdl__lane_waiter **at = &device->wait.head, *before = NULL;
+        while (*at != waiter) {
+            before = *at;
+            at = &(*at)->next;
+        }
+        *at = waiter->next;
+        if (device->wait.tail == waiter)
+            device->wait.tail = before;
+        device->wait.count--;
+        waiter->queued = false;
+        if (device->wait.head == NULL)
+            rdl__device_attend(device, RDL__ATTENTION_LANES, false);
+    }
+    rdl__lock_release(&device->wait.lock);
+    return lane;
+}
+
+static enum rdl_status wait_for_lane(struct rdl__device *device, int64_t deadline_ns,
+                                     struct rdl_cancel *cancel, struct rdl__lane **out)
+{
+    struct rdl__lane_waiter waiter = {.token = rdl__thread_token()};
+    struct rdl__cancel_link link;
+    rdl__park_init(&waiter.park);
+    rdl__cancel_link(cancel, &link, &waiter.park);
+    enqueue(device, &waiter);
+    enum rdl_status status = RDL_OK;
+    bool refused;
+    struct rdl__lane *lane = leave(device, &waiter, true, &refused);
+    while (lane == NULL && !refused && status == RDL_OK) {
+        if (rdl__cancelled(cancel))
+            status = RDL_ERR_CANCELLED;
+        else if (!rdl__park_wait(&waiter.park, deadline_ns))
+            status = RDL_ERR_DEADLINE;
+        lane = leave(device, &waiter, status == RDL_OK, &refused);
+    }
+    rdl__cancel_unlink(cancel, &link);
+    rdl__park_fini(&waiter.park);
+    if (lane != NULL) /* served after all, maybe at the last moment: a lane is never dropped */
+        status = RDL_OK;
+    else if (refused)
+        status = RDL_ERR_CLOSED;
+    *out = lane;
+    return status;
+}
+
+enum rdl_status rdl__lane_acquire(struct rdl__device *device, int64_t deadline_ns,
+                                  struct rdl_cancel *cancel, struct rdl__lane **out)
+{
+    *out = NULL;
+    if (rdl__load_seq_cst(&device->state) != RDL__DEVICE_OPEN)
+        return RDL_ERR_CLOSED;
+    if ((rdl__load_seq_cst(&device->attention) & RDL__ATTENTION_LANES) == 0)
+        *out = scan(device);
+    if (*out == NULL) {
+        if (deadline_ns == RDL_NO_WAIT)
+            return RDL_ERR_BUSY;
+        RDL_TRY(wait_for_lane(device, deadline_ns, cancel, out));
+    }
+    /* Closing sets its state, then takes every lane: a lane leased after that is not used. */
+    if (rdl__load_seq_cst(&device->state) != RDL__DEVICE_OPEN) {
+        rdl__lane_release(*out);
+        *out = NULL;
+        return RDL_ERR_CLOSED;
+    }
+    settle(*out);
+    return RDL_OK;
+}
+
+struct rdl__lane *rdl__lane_try_hint(struct rdl__device *device)
+{
+    if (rdl__load_seq_cst(&device->state) != RDL__DEVICE_OPEN ||
+        rdl__load_seq_cst(&device->attention) != 0)
+        return NULL;
+    struct rdl__lane *lane = &device->lanes[start_lane(device)];
+    if (!rdl__lane_try(lane))
+        return NULL;
+    if (rdl__load_seq_cst(&device->state) != RDL__DEVICE_OPEN) {
+        rdl__lane_release(lane);
+        return NULL;
+    }
+    settle(lane);
+    return lane;
+}
+
+/* Frees the lane's word, then serves those who wait for a lane; the attention bits that it saw. */
+static uint32_t release_word(struct rdl__lane *lane)
+{
+    struct rdl__device *device = lane->device;
+    (void)rdl__exchange_seq_cst(&lane->owner, (uintptr_t)0);
+    const uint32_t attention = rdl__load_seq_cst(&device->attention);
+    if ((attention & (RDL__ATTENTION_LANES | RDL__ATTENTION_CLOSE)) != 0) {
+        rdl__lock_acquire(&device->wait.lock);
+        if (device->wait.closer != NULL)
+            rdl__park_wake(device->wait.closer);
+        else
+            grant_locked(device);
+        rdl__lock_release(&device->wait.lock);
+    }
+    return attention;
+}
+
+void rdl__lane_release_after_try(struct rdl__lane *lane)
+{
+    (void)release_word(lane);
+}
+
+void rdl__lane_release(struct rdl__lane *lane)
+{
+    struct rdl__device *device = lane->device;
+    if ((rdl__load_seq_cst(&device->attention) & RDL__ATTENTION_MEMORY) != 0)
+        rdl__memory_flush_lane(lane);
+    const uint32_t attention = release_word(lane);
+    if (attention == 0)
+        return;
+    if ((attention & RDL__ATTENTION_RETIRE) != 0)
+        rdl__retire_scan(device);
+    if ((attention & RDL__ATTENTION_MEMORY) != 0)
+        rdl__memory_trim(device); /* who began to wait after the flush above */
+}
+
+enum rdl_status rdl__lane_stream(struct rdl__lane *lane)
+{
+    if (lane->stream != NULL)
+        return RDL_OK;
+    struct rdl__device *device = lane->device;
+    RDL_TRY(rdl__device_note(device, device->backend->stream_new(device->impl, &lane->stream)));
+    rdl__store_release(&lane->stream_seen, lane->stream); /* pairs with rdl_device_synchronize */
+    return RDL_OK;
+}
+
+void rdl__lanes_refuse(struct rdl__device *device)
+{
+    rdl__lock_acquire(&device->wait.lock);
+    for (struct rdl__lane_waiter *waiter = device->wait.head; waiter != NULL;
+         waiter = waiter->next) {
+        waiter->refused = true;
+        rdl__park_wake(&waiter->park);
+    }
+    rdl__lock_release(&device->wait.lock);
+}
+
+enum rdl_status rdl__lanes_take_all(struct rdl__device *device, int64_t deadline_ns)
+{
+    struct rdl__park park;
+    rdl__park_init(&park);
+    rdl__lock_acquire(&device->wait.lock);
+    device->wait.closer = &park;
+    rdl__device_attend(device, RDL__ATTENTION_CLOSE, true);
+    rdl__lock_release(&device->wait.lock);
+    enum rdl_status status = RDL_OK;
+    for (uint32_t i = 0; i < device->n_lanes && status == RDL_OK; i++) {
+        struct rdl__lane *lane = &device->lanes[i];
+        /* A lane taken by an earlier call that ran into its deadline is ours already. */
+        while (rdl__load_seq_cst(&lane->owner) != CLOSER && !try_as(lane, CLOSER) &&
+               status == RDL_OK) {
+            /* Its run resets progress before it looks at the device's state: set it each time. */
+            rdl__store_relaxed(&lane->progress.stop, (uint32_t)RDL_ERR_CLOSED);
+            if (!rdl__park_wait(&park, deadline_ns))
+                status = RDL_ERR_DEADLINE;
+        }
+    }
+    rdl__lock_acquire(&device->wait.lock);
+    device->wait.closer = NULL;
+    rdl__lock_release(&device->wait.lock);
+    rdl__park_fini(&park);
+    return status;
+}
+
+void rdl__lanes_count(struct rdl__device *device, uint32_t *leased, uint32_t *waiting)
+{
+    *leased = 0;
+    for (uint32_t i = 1; i < device->n_lanes; i++)
+        *leased += rdl__load_relaxed(&device->lanes[i].owner) != 0; /* a snapshot */
+    rdl__lock_acquire(&device->wait.lock);
+    *waiting = device->wait.count;
+    rdl__lock_release(&device->wait.lock);
+}
+
+void rdl__lanes_after_fork(struct rdl__device *device)
+{
+    for (uint32_t i = 0; i < device->n_lanes; i++) {
+        struct rdl__lane *lane = &device->lanes[i];
+        const bool held = rdl__load_relaxed(&lane->owner) != 0; /* one thread is left */
+        rdl__store_relaxed(&lane->hazard_model, NULL);
+        if (held) { /* its holder is gone, maybe in the middle of a change: forget what it held */
+            lane->arena = NULL;
+            lane->cache.n_blocks = 0;
+            lane->cache.bytes = 0;
+            lane->last.model = 0;
+            lane->stream = NULL;
+            rdl__store_relaxed(&lane->remote, NULL);
+            rdl__store_seq_cst(&lane->owner, (uintptr_t)0);
+        }
+    }
+    rdl__lock_acquire(&device->wait.lock);
+    device->wait.head = device->wait.tail = NULL; /* waiters stand on stacks of threads that are gone */
+    device->wait.count = 0;
+    rdl__device_attend(device, RDL__ATTENTION_LANES, false);
+    rdl__lock_release(&device->wait.lock);
+}

@@ -1,0 +1,30 @@
+/*
+ * The worker pool: threads of the library that run submitted work.
+ *
+ * Threads are started when there is more work than idle threads, up to a limit, and sleep when there is
+ * none. A task belongs to the pool from submit until its function is called, once.
+ */
+#ifndef RDL_RUNTIME_WORKERS_H
+#define RDL_RUNTIME_WORKERS_H
+
+#include "raddle/status.h"
+
+struct rdl__task {
+    struct rdl__task *next;
+    void (*run)(struct rdl__task *task); /* on a worker thread, under no lock */
+};
+
+/** Queues a task. @return RDL_ERR_THREAD (no worker is there and none could be started: the task was
+ * not taken), RDL_ERR_SHUTDOWN. Thread: any; never waits. */
+enum rdl_status rdl__workers_submit(struct rdl__task *task);
+
+/** Refuses new tasks and waits until all queued ones have run and the threads have ended.
+ * @return RDL_ERR_DEADLINE: the rest goes on, call again */
+enum rdl_status rdl__workers_stop(int64_t deadline_ns);
+
+/** For fork handlers. */
+void rdl__workers_fork_prepare(void);
+void rdl__workers_fork_parent(void);
+void rdl__workers_fork_child(void);
+
+#endif
