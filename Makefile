@@ -21,7 +21,7 @@ test:
 	@tools/run_tests quick
 
 test-full:
-	@tools/setup test
+	@tools/setup test check
 	@tools/run_tests full
 
 bench:

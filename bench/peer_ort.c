@@ -47,7 +47,7 @@ static enum rdl_status check(OrtStatus *status, struct rdl_error *error)
 {
     if (status == NULL)
         return RDL_OK;
-    (void)cli_fail(error, RDL_ERR_RUNTIME, "ONNX Runtime: %s", ort.api->GetErrorMessage(status));
+    cli_note(error, RDL_ERR_RUNTIME, "ONNX Runtime: %s", ort.api->GetErrorMessage(status));
     ort.api->ReleaseStatus(status);
     return RDL_ERR_RUNTIME;
 }

@@ -12,9 +12,13 @@
 /** Exit statuses. */
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-/** Fills *error (NULL allowed) with the formatted message and returns status. */
-enum rdl_status cli_fail(struct rdl_error *error, enum rdl_status status, const char *format, ...)
+/** Fills *error (NULL allowed) with status and the formatted message. */
+void cli_note(struct rdl_error *error, enum rdl_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/** Notes the fault and has its status as value. A macro, so that compilers and checkers of one file
+ * see that the value is a failure. */
+#define cli_fail(error, status, ...) (cli_note((error), (status), __VA_ARGS__), (status))
 
 /** Prints "raddle: place: message" on stderr and returns CLI_FAILED. */
 int cli_report(const char *place, const struct rdl_error *error);

@@ -63,7 +63,7 @@ static void work(struct worker *worker)
     const struct crew_task *task = worker->task;
     int64_t length = (int64_t)(task->seconds * 1e9);
     /* One clock for all: with more threads than cores some come to run late. */
-    int64_t start = worker->gate->open_ns, before = rdl_now_ns(), now = before;
+    int64_t start = worker->gate->open_ns, before = rdl_now_ns(), now;
     bool going = true;
     do {
         going = task->call(worker->context);

@@ -26,7 +26,10 @@ static enum rdl_status parse_dims(const char *text, struct rdl_shape *out, struc
         number[length] = '\0';
         CLI_TRY(cli_parse_number(number, 0, INT64_MAX, &out->dims[out->rank++], error));
         text += length;
-        if (*text == 'x' && *++text == '\0')
+        if (*text == '\0')
+            return RDL_OK;
+        text++;
+        if (*text == '\0')
             return cli_fail(error, RDL_ERR_ARGUMENT, "a dimension is missing after 'x'");
     }
     return RDL_OK;

@@ -298,7 +298,7 @@ enum rdl_status load_measure(const struct load *load, unsigned threads, double s
     void **contexts = calloc(threads, sizeof *contexts);
     enum rdl_status status = RDL_ERR_NO_MEMORY;
     if (hands == NULL || contexts == NULL)
-        (void)cli_fail(error, status, "out of memory");
+        cli_note(error, status, "out of memory");
     else
         status = measure(load, hands, contexts, threads, seconds, out, error);
     free(contexts);

@@ -123,7 +123,7 @@ static void *run_probe(void *argument)
     if (!arrive(runner->measurement))
         return NULL;
     float sink = measurement->probe.run(); /* wakes the wide units */
-    int64_t start = rdl_now_ns(), now = start;
+    int64_t start = rdl_now_ns(), now;
     double rounds = 0;
     do {
         sink += measurement->probe.run();

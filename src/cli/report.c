@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum rdl_status cli_fail(struct rdl_error *error, enum rdl_status status, const char *format, ...)
+void cli_note(struct rdl_error *error, enum rdl_status status, const char *format, ...)
 {
     if (error != NULL) {
         va_list arguments;
@@ -19,7 +19,6 @@ enum rdl_status cli_fail(struct rdl_error *error, enum rdl_status status, const 
         (void)vsnprintf(error->message, sizeof error->message, format, arguments);
         va_end(arguments);
     }
-    return status;
 }
 
 int cli_report(const char *place, const struct rdl_error *error)

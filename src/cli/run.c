@@ -182,8 +182,8 @@ static enum rdl_status write_outputs(const char *path, const struct session *ses
                                      struct rdl_value *const *outputs, struct rdl_error *error)
 {
     enum rdl_status status = RDL_OK;
-    const char **names = calloc(session->n_outputs, sizeof *names);
-    struct rdl_tensor **tensors = calloc(session->n_outputs, sizeof(struct rdl_tensor *));
+    const char **names = calloc(session->n_outputs + 1, sizeof *names);
+    struct rdl_tensor **tensors = calloc(session->n_outputs + 1, sizeof(struct rdl_tensor *));
     if (names == NULL || tensors == NULL)
         status = cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < session->n_outputs && status == RDL_OK; i++) {
