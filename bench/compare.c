@@ -2,10 +2,10 @@
  * compare: Raddle and ONNX Runtime on one model, in turns.
  *
  * A round measures each peer once, in an order that changes from round to round, with a peak probe
- * before and after. A round counts only if the cores were there (the probe) and nobody else used the
- * machine much (/proc/stat); others are repeated, up to three times as many rounds in all. Answers are
- * compared before the clock with ONNX Runtime's, and after every window with the first ones bit for
- * bit.
+ * before and after. A round counts only if the cores were there (the probe) and nobody else used
+ * the machine much (/proc/stat); others are repeated, up to three times as many rounds in all.
+ * Answers are compared before the clock with ONNX Runtime's, and after every window with the first
+ * ones bit for bit.
  */
 #include "cli/cli.h"
 #include "cli/inputs.h"

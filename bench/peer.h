@@ -1,6 +1,6 @@
 /*
- * A peer: one way to run a model, measured beside others. Each thread has a context of its own, with
- * inputs and outputs bound before any clock runs.
+ * A peer: one way to run a model, measured beside others. Each thread has a context of its own,
+ * with inputs and outputs bound before any clock runs.
  */
 #ifndef RADDLE_BENCH_PEER_H
 #define RADDLE_BENCH_PEER_H

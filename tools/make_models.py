@@ -26,7 +26,7 @@ def dense(generator, name, inputs, outputs):
 
 
 def perceptron(widths, seed):
-    """Gemm layers of the given widths with Relu between them: x [batch, first] -> y [batch, last]."""
+    """Gemm layers with Relu between them: x [batch, widths[0]] -> y [batch, widths[-1]]."""
     generator = np.random.default_rng(seed)
     nodes, weights = [], []
     value = "x"

@@ -1,8 +1,8 @@
 /*
  * What the parts of the command `raddle` share. The command uses the public API alone.
  *
- * Every fault ends as one line on stderr, "raddle: place: cause", and an exit status of 1; wrong use
- * of the command line ends with 2.
+ * Every fault ends as one line on stderr, "raddle: place: cause", and an exit status of 1; wrong
+ * use of the command line ends with 2.
  */
 #ifndef RADDLE_CLI_CLI_H
 #define RADDLE_CLI_CLI_H

@@ -1,5 +1,6 @@
 /*
- * Latencies, counted in buckets of equal relative width (1/64), for percentiles without storing each.
+ * Latencies, counted in buckets of equal relative width (1/64), for percentiles without storing
+ * each.
  */
 #ifndef RADDLE_CLI_HISTOGRAM_H
 #define RADDLE_CLI_HISTOGRAM_H

@@ -26,12 +26,12 @@ enum rdl_status named_shapes_add(struct named_shapes *shapes, const char *text,
 void named_shapes_fini(struct named_shapes *shapes);
 
 /**
- * Makes the values for all inputs of a model: those that `given` has are taken from there, the others
- * are random. Their shapes are the model's, with free dimensions from `shapes`; a free first dimension
- * that nobody names is 1.
+ *         Makes the values for all inputs of a model: those that `given` has are taken from there, the
+ *         others are random. Their shapes are the model's, with free dimensions from `shapes`; a free
+ *         first dimension that nobody names is 1.
  *
- * Floating-point values are uniform in [-1, 1), integers in 0..9, booleans even; the same seed gives
- * the same values.
+ *         Floating-point values are uniform in [-1, 1), integers in 0..9, booleans even; the same seed
+ *         gives the same values.
  *
  * @param given  NULL allowed
  * @param out    [inputs of the model] receives one reference each; all NULL on failure

@@ -1,8 +1,8 @@
 /*
  * Load on a model.
  *
- * Threads: load_make and load_measure are called by one thread. Each thread of the crew writes its own
- * struct hand and the outputs of its own data only.
+ * Threads: load_make and load_measure are called by one thread. Each thread of the crew writes its
+ * own struct hand and the outputs of its own data only.
  */
 #include "cli/load.h"
 
@@ -69,7 +69,7 @@ static bool same_values(struct rdl_value *const *a, struct rdl_value *const *b, 
     return true;
 }
 
-/* A tensor of the same kind for the run to write into; NULL if the run must make the value itself. */
+/* A tensor of the same kind for the run to write into; NULL if the run must make the value. */
 static enum rdl_status bind_output(const struct rdl_value *expected, struct rdl_value **out,
                                    struct rdl_error *error)
 {

@@ -1,6 +1,6 @@
 /*
- * Load on a model: threads that run it at the same time, each with data of its own, every answer held
- * against the sequential run.
+ * Load on a model: threads that run it at the same time, each with data of its own, every answer
+ * held against the sequential run.
  */
 #ifndef RADDLE_CLI_LOAD_H
 #define RADDLE_CLI_LOAD_H

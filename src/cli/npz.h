@@ -30,8 +30,8 @@ enum rdl_status npz_read(const char *path, struct npz *out, struct rdl_error *er
 void npz_fini(struct npz *npz);
 
 /**
- * Writes arrays, host memory in C order, as an archive that replaces the file at path only when it is
- * complete.
+ * Writes arrays, host memory in C order, as an archive that replaces the file at path only when it
+ * is complete.
  * @param names    [count]
  * @param tensors  [count] borrowed
  * @return RDL_ERR_IO, RDL_ERR_UNSUPPORTED (dtype), RDL_ERR_NO_MEMORY

@@ -1,8 +1,8 @@
 /*
  * The machine's own ceiling: fused multiply-adds a second, on one core or several at once.
  *
- * On a shared machine two processors may for a while be one physical core; a measurement with several
- * threads means something only beside a probe that says that the cores were there.
+ * On a shared machine two processors may for a while be one physical core; a measurement with
+ * several threads means something only beside a probe that says that the cores were there.
  */
 #ifndef RADDLE_CLI_PEAK_H
 #define RADDLE_CLI_PEAK_H

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """command.py RADDLE MODELS: the command as its user types it.
 
-Needs NumPy and the models, which tools/setup brings; it starts itself again with the Python that has
-them.
+Needs NumPy and the models, which tools/setup brings; it starts itself again with the Python that
+has them.
 """
 
 import json

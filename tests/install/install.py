@@ -63,7 +63,8 @@ class Installed:
             raise RuntimeError(f"not installed: {', '.join(sorted(missing))}")
 
     def nothing_internal_is_installed(self):
-        strays = [name for name in self.names if name.endswith((".a", "_test")) or "internal" in name]
+        ends = (".a", "_test")
+        strays = [name for name in self.names if name.endswith(ends) or "internal" in name]
         if strays:
             raise RuntimeError(f"installed: {', '.join(sorted(strays))}")
 

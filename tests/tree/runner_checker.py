@@ -44,7 +44,7 @@ DECLARED = [
     ("inline_left_out", "static inline int rdl_a(void) { if (1) { return 2; } return 1; }", set()),
     ("after_inline", "static inline int rdl_a(void) { return 1; } int rdl_b(void);", {"rdl_b"}),
     ("types_left_out", "typedef void (*rdl_f_fn)(void *user); struct rdl_s { int x; };", set()),
-    ("callback_field", "struct rdl_s { void (*call)(struct rdl_s *s); }; int rdl_a(void);", {"rdl_a"}),
+    ("callback_field", "struct rdl_s { void (*f)(struct rdl_s *s); }; int rdl_a(void);", {"rdl_a"}),
     ("assertion", "_Static_assert(sizeof(struct rdl_s) == 8, \"x\"); int rdl_a(void);", {"rdl_a"}),
 ]
 
