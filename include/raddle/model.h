@@ -39,8 +39,6 @@ struct rdl_load_options {
     size_t size;               /* sizeof(struct rdl_load_options) */
     struct rdl_device device;  /* where to run it; 0: the shared "cpu" device */
     const char *folder;        /* where external data lies, for rdl_model_load_memory; NULL: refused */
-    bool map_weights;          /* keep weights in the mapped file (or the caller's bytes, which must
-                                  then outlive the model) instead of a copy */
     size_t memory_limit_bytes; /* most host memory for graph and weights; 0: none */
     int64_t deadline_ns;       /* latest time to be done; 0: none */
     struct rdl_cancel *cancel; /* NULL allowed */
@@ -65,7 +63,7 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_model_load(const char *path,
                                                      struct rdl_model *out,
                                                      struct rdl_error *error);
 
-/** As rdl_model_load from size_bytes at data, which may be freed afterwards unless map_weights. */
+/** As rdl_model_load from size_bytes at data, which may be freed or changed afterwards. */
 RDL_API RDL_NODISCARD enum rdl_status
 rdl_model_load_memory(const void *data, size_t size_bytes, const struct rdl_load_options *options,
                       struct rdl_model *out, struct rdl_error *error);

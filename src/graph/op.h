@@ -25,7 +25,7 @@ struct rdl__infer {
 
 /** Packed weights that prepare asks for: filled on the host, then kept once a device. */
 struct rdl__weight {
-    void *data;        /* size_bytes, 64-byte aligned, program's arena */
+    void *data;        /* size_bytes, 64-byte aligned; copied to the device after prepare */
     size_t size_bytes;
 };
 
@@ -36,16 +36,18 @@ struct rdl__prepare {
     const struct rdl__desc *in; /* [n_inputs]; only constants are known (data not NULL); others have
                                    dtype RDL_DTYPE_NONE */
     enum rdl__isa isa;          /* best instruction set to use */
-    struct rdl__arena *arena;   /* lives as long as the program */
+    struct rdl__arena *arena;   /* for state; lives as long as the program */
+    struct rdl__arena *packed;  /* where rdl__prepare_weight takes memory, until the device has it */
     struct rdl__weight *weights; /* [RDL__MAX_WEIGHTS], zeroed; prepare fills weights[k].data by
                                     rdl__prepare_weight */
+    uint32_t absorbed;           /* out: bit i: lower never binds input i, because its packed form
+                                    serves; the source may be dropped */
     void *state;                 /* out: the operator's own data, read by lower; arena; may be NULL */
     struct rdl_error *error;
 };
 #define RDL__MAX_WEIGHTS 4
 
-/** Makes weight k: size_bytes zeroed bytes at 64-byte alignment, of the program's arena; NULL if
- * there is no memory. */
+/** Makes weight k: size_bytes zeroed bytes at 64-byte alignment; NULL if there is no memory. */
 void *rdl__prepare_weight(struct rdl__prepare *prepare, uint32_t k, size_t size_bytes);
 
 /** What lower works with: once a plan, all shapes known. */
@@ -65,7 +67,9 @@ enum rdl__op_flags {
     RDL__OP_IN_PLACE = 1, /* output 0 may lie in the memory of an input of the same size and dtype:
                              the kernel reads each element before it writes the same one */
     RDL__OP_FUSES = 2,    /* applies node->activation to output 0 */
-    RDL__OP_RANDOM = 4    /* gives other results each time: never folded */
+    RDL__OP_RANDOM = 4,   /* gives other results each time: never folded */
+    RDL__OP_OF_SHAPE = 8  /* looks only at its inputs' shapes and dtypes (Shape, Size): a plan always
+                             knows the result; lower binds no input */
 };
 
 /** Any number of inputs or outputs. */
