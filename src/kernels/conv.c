@@ -1,0 +1,126 @@
+/*
+ * The parts of the convolution that every instruction set shares: packing and tiles. No state; any
+ * thread.
+ */
+#include "kernels/conv.h"
+
+#include "base/size.h"
+#include "kernels/cpu/template/split.h"
+#include "kernels/gemm.h"
+
+/* Multiply-adds of a tile, and the most output channels it takes. */
+#define TILE_WORK (1 << 20)
+#define TILE_ROWS 96
+/* Bytes of gathered columns or padded rows that a tile likes to hold: a part of the second-level
+ * cache, and of the first. */
+#define GATHER_BYTES (128 << 10)
+#define PADDED_BYTES (16 << 10)
+/* A vector's worth of floats, of any instruction set. */
+#define LANES_MAX 16
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Output channels of a tile: a matter of the weights alone, since they are packed by tile. */
+static int64_t tile_rows(const struct rdl__k_gemm_blocks *blocks, int64_t channels)
+{
+    const int64_t rows = ceil_div(channels, ceil_div(channels, TILE_ROWS));
+    return least(channels, ceil_div(rows, blocks->most) * blocks->most);
+}
+
+/* Packs one block of mr rows: [depth][mr]. */
+static float *pack_block(float *dst, const float *weights, int64_t mr, int64_t depth)
+{
+    for (int64_t i = 0; i < depth; i++)
+        for (int64_t r = 0; r < mr; r++)
+            *dst++ = weights[r * depth + i];
+    return dst;
+}
+
+static float *pack_rows(const struct rdl__k_gemm_blocks *blocks, float *dst, const float *weights,
+                        int64_t rows, int64_t depth)
+{
+    const struct gemm_split s = gemm_split(rows, blocks->most, blocks->full);
+    for (int64_t i = 0; i < s.more; i++, weights += (s.base + 1) * depth)
+        dst = pack_block(dst, weights, s.base + 1, depth);
+    for (int64_t i = 0; i < s.even; i++, weights += s.base * depth)
+        dst = pack_block(dst, weights, s.base, depth);
+    return s.last > 0 ? pack_block(dst, weights, s.last, depth) : dst;
+}
+
+void rdl__k_conv_pack(enum rdl__isa isa, float *dst, const float *weights, int64_t groups,
+                      int64_t out_channels, int64_t depth)
+{
+    const struct rdl__k_gemm_blocks blocks = rdl__k_gemm_blocks(isa);
+    const int64_t rows = tile_rows(&blocks, out_channels);
+    for (int64_t g = 0; g < groups; g++)
+        for (int64_t r = 0; r < out_channels; r += rows)
+            dst = pack_rows(&blocks, dst, weights + (g * out_channels + r) * depth,
+                            least(rows, out_channels - r), depth);
+}
+
+static int64_t volume(const int64_t d[3])
+{
+    return d[0] * d[1] * d[2];
+}
+
+size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratch_bytes)
+{
+    const struct rdl__k_gemm_blocks blocks = rdl__k_gemm_blocks(isa);
+    const int64_t depth = p->in_channels * volume(p->window.kernel);
+    const int64_t places = volume(p->window.out);
+    p->tile_rows = tile_rows(&blocks, p->out_channels);
+    p->row_tiles = ceil_div(p->out_channels, p->tile_rows);
+    const int64_t panel = depth * blocks.cols; /* floats of one gathered panel */
+    int64_t panels = TILE_WORK / (panel * p->tile_rows);
+    panels = least(panels, GATHER_BYTES / (panel * (int64_t)sizeof(float)));
+    panels = least(panels < 1 ? 1 : panels, ceil_div(places, blocks.cols));
+    p->tile_cols = panels * blocks.cols;
+    p->col_tiles = ceil_div(places, p->tile_cols);
+    size_t tiles, floats;
+    if (!rdl__mul_size((size_t)(p->batch * p->groups), (size_t)(p->row_tiles * p->col_tiles),
+                       &tiles) ||
+        !rdl__mul_size((size_t)panel, (size_t)panels, &floats) ||
+        !rdl__mul_size(floats, sizeof(float), scratch_bytes))
+        return 0;
+    return tiles;
+}
+
+bool rdl__k_depthwise_takes(const struct rdl__k_conv *p)
+{
+    return p->in_channels == 1 && p->groups > 1 && p->window.in[0] == 1 &&
+           p->window.kernel[0] == 1 && p->window.out[0] == 1 && p->window.pad[0] == 0;
+}
+
+size_t rdl__k_depthwise_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratch_bytes)
+{
+    (void)isa;
+    const struct rdl__k_window *w = &p->window;
+    /* A padded row is cut into one part for each remainder by the stride, so that the places that one
+     * kernel column meets lie side by side; each part has room for whole vectors. */
+    const int64_t part = ceil_div(w->out[2], LANES_MAX) * LANES_MAX +
+                         (w->kernel[2] - 1) * w->dilation[2] / w->stride[2] + 1;
+    p->scratch_row = part * w->stride[2];
+    const int64_t span = (w->kernel[1] - 1) * w->dilation[1] + 1; /* rows of one output row */
+    const int64_t room = PADDED_BYTES / ((int64_t)sizeof(float) * p->scratch_row);
+    const int64_t rows = room <= span ? 1 : 1 + (room - span) / w->stride[1];
+    const int64_t work = w->out[2] * w->kernel[1] * w->kernel[2];
+    p->tile_cols = least(least(rows, w->out[1]), TILE_WORK / work < 1 ? 1 : TILE_WORK / work);
+    p->col_tiles = ceil_div(w->out[1], p->tile_cols);
+    p->tile_rows = p->out_channels;
+    p->row_tiles = 1;
+    size_t tiles, floats;
+    if (!rdl__mul_size((size_t)(p->batch * p->groups), (size_t)p->col_tiles, &tiles) ||
+        !rdl__mul_size((size_t)((p->tile_cols - 1) * w->stride[1] + span), (size_t)p->scratch_row,
+                       &floats) ||
+        !rdl__mul_size(floats, sizeof(float), scratch_bytes))
+        return 0;
+    return tiles;
+}

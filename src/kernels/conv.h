@@ -1,0 +1,67 @@
+/*
+ * Convolution, f32 and f64, one to three spatial dimensions in NCHW order.
+ *
+ * Every output element is the chain bias, then weight times input for the group's channels, then the
+ * kernel's places, in the order of the weights; a place outside the image counts as an input of 0.
+ * So a result depends neither on the image's size nor on the batch or the tiles.
+ *
+ * Threading: pure functions; see device/kernel.h.
+ */
+#ifndef RDL_KERNELS_CONV_H
+#define RDL_KERNELS_CONV_H
+
+#include "device/kernel.h"
+#include "kernels/act.h"
+#include "os/cpu.h"
+#include "tensor/shape.h"
+
+/** Spatial geometry of a convolution or a pooling. With fewer than three dimensions the first ones
+ * have sizes, kernel, stride and dilation 1 and no padding. */
+struct rdl__k_window {
+    int64_t in[3], out[3];
+    int64_t kernel[3], stride[3], dilation[3];
+    int64_t pad[3]; /* before the first element */
+};
+
+/** Parameters of the convolutions. Bindings: x [batch, groups * in_channels, in...], weights, bias
+ * [groups * out_channels] or NULL, y. */
+struct rdl__k_conv {
+    struct rdl__k_window window;
+    int64_t batch, groups;
+    int64_t in_channels, out_channels; /* of one group */
+    enum rdl_dtype dtype;              /* reference kernel: f32 or f64 */
+    struct rdl__k_act act;
+    /* Set by the plan functions. */
+    int64_t tile_rows; /* output channels of a tile */
+    int64_t tile_cols; /* output places of a tile; depthwise: output rows */
+    int64_t row_tiles, col_tiles;
+    int64_t scratch_row; /* depthwise: floats of one padded input row */
+};
+
+/** Reference; weights as in the model, [groups * out_channels, in_channels, kernel...]. */
+enum rdl_status rdl__k_conv_ref(const struct rdl__kernel_call *call);
+/** Returns the number of tiles. No scratch. */
+size_t rdl__k_conv_ref_plan(struct rdl__k_conv *params);
+
+/** Packs a model's weights for rdl__k_conv_f32_*: as many floats, in the order of its row blocks. */
+void rdl__k_conv_pack(enum rdl__isa isa, float *dst, const float *weights, int64_t groups,
+                      int64_t out_channels, int64_t depth);
+/** Chooses the tiles; *scratch_bytes is what a tile range needs. @return number of tiles, or 0 if a
+ * size overflows */
+size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *params, size_t *scratch_bytes);
+/** As a matrix product, packed weights. A kernel of one place and stride 1 reads the image in place;
+ * others gather columns in scratch. Source: ONNX Conv@1..22. */
+enum rdl_status rdl__k_conv_f32_portable(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_conv_f32_avx2(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_conv_f32_avx512(const struct rdl__kernel_call *call);
+
+/** Whether the depthwise kernels take it: one input channel a group, at most two dimensions. */
+bool rdl__k_depthwise_takes(const struct rdl__k_conv *params);
+/** As rdl__k_conv_plan. */
+size_t rdl__k_depthwise_plan(enum rdl__isa isa, struct rdl__k_conv *params, size_t *scratch_bytes);
+/** Directly, weights as in the model. */
+enum rdl_status rdl__k_depthwise_f32_portable(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_depthwise_f32_avx2(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_depthwise_f32_avx512(const struct rdl__kernel_call *call);
+
+#endif

@@ -1,0 +1,282 @@
+/*
+ * Reference elementwise kernels: every operator for every dtype, one plain loop each. No state; any
+ * thread.
+ */
+#include "kernels/elementwise.h"
+
+#include "kernels/cpu/ref/types.h"
+
+#include <math.h>
+
+/* Elements of a tile. */
+#define TILE_ELEMS 16384
+
+static size_t tiles_of(int64_t count)
+{
+    return (size_t)((count + TILE_ELEMS - 1) / TILE_ELEMS);
+}
+
+size_t rdl__k_binary_plan(struct rdl__k_binary *params, const struct rdl__shape *a,
+                          const struct rdl__shape *b, const struct rdl__shape *out)
+{
+    params->walk = (struct rdl__k_walk){.rank = out->rank};
+    for (int32_t i = 0; i < out->rank; i++)
+        params->walk.dims[i] = out->dims[i];
+    rdl__k_walk_broadcast(&params->walk, 0, a);
+    rdl__k_walk_broadcast(&params->walk, 1, b);
+    rdl__k_walk_merge(&params->walk);
+    params->count = (int64_t)rdl__shape_count(out);
+    params->tile_elems = TILE_ELEMS;
+    return tiles_of(params->count);
+}
+
+size_t rdl__k_unary_plan(struct rdl__k_unary *params, int64_t count)
+{
+    params->count = count;
+    params->tile_elems = TILE_ELEMS;
+    return tiles_of(count);
+}
+
+/* A run of n elements: strides of a and b are 0 or 1. False: division by zero. */
+typedef bool (*binary_run_fn)(const void *a, int64_t sa, const void *b, int64_t sb, void *out,
+                              int64_t n);
+
+/* NAME_OP_TYPE: out[i] = value, with x and y the operands; stop is the condition of failure. */
+#define BINARY_RUN(name, type, stop, value)                                                        \
+    static bool name(const void *va, int64_t sa, const void *vb, int64_t sb, void *vout,           \
+                     int64_t n)                                                                    \
+    {                                                                                              \
+        const type *a = va, *b = vb;                                                               \
+        type *out = vout;                                                                          \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const type x = a[i * sa], y = b[i * sb];                                               \
+            if (stop)                                                                              \
+                return false;                                                                      \
+            out[i] = (type)(value);                                                                \
+        }                                                                                          \
+        return true;                                                                               \
+    }
+
+#define FLOAT_RUNS(dtype, type)                                                                    \
+    BINARY_RUN(add_##dtype, type, false, x + y)                                                    \
+    BINARY_RUN(sub_##dtype, type, false, x - y)                                                    \
+    BINARY_RUN(mul_##dtype, type, false, x *y)                                                     \
+    BINARY_RUN(div_##dtype, type, false, x / y)                                                    \
+    BINARY_RUN(max_##dtype, type, false, x != x || x > y ? x : y)                                  \
+    BINARY_RUN(min_##dtype, type, false, x != x || x < y ? x : y)
+#define WRAPPING_RUNS(dtype, type, wide)                                                           \
+    BINARY_RUN(add_##dtype, type, false, (wide)x + (wide)y)                                        \
+    BINARY_RUN(sub_##dtype, type, false, (wide)x - (wide)y)                                        \
+    BINARY_RUN(mul_##dtype, type, false, (wide)x *(wide)y)                                         \
+    BINARY_RUN(max_##dtype, type, false, x > y ? x : y)                                            \
+    BINARY_RUN(min_##dtype, type, false, x < y ? x : y)
+/* The smallest integer by -1 does not fit: negation that wraps. */
+#define SIGNED_RUNS(dtype, type, wide)                                                             \
+    WRAPPING_RUNS(dtype, type, wide)                                                               \
+    BINARY_RUN(div_##dtype, type, y == 0, y == -1 ? (type)((wide)0 - (wide)x) : (type)(x / y))
+#define UNSIGNED_RUNS(dtype, type, wide)                                                           \
+    WRAPPING_RUNS(dtype, type, wide)                                                               \
+    BINARY_RUN(div_##dtype, type, y == 0, x / y)
+
+REF_FLOATS(FLOAT_RUNS)
+REF_SIGNED(SIGNED_RUNS)
+REF_UNSIGNED(UNSIGNED_RUNS)
+
+#define BINARY_ROW(dtype)                                                                          \
+    [RDL_##dtype] = {                                                                              \
+        [RDL__K_BINARY_ADD] = add_##dtype, [RDL__K_BINARY_SUB] = sub_##dtype,                      \
+        [RDL__K_BINARY_MUL] = mul_##dtype, [RDL__K_BINARY_DIV] = div_##dtype,                      \
+        [RDL__K_BINARY_MAX] = max_##dtype, [RDL__K_BINARY_MIN] = min_##dtype,                      \
+    },
+#define BINARY_ROW_FLOAT(dtype, type) BINARY_ROW(dtype)
+#define BINARY_ROW_INT(dtype, type, wide) BINARY_ROW(dtype)
+static const binary_run_fn binary_runs[RDL_BF16 + 1][RDL__K_BINARY_MIN + 1] = {
+    REF_FLOATS(BINARY_ROW_FLOAT) REF_SIGNED(BINARY_ROW_INT) REF_UNSIGNED(BINARY_ROW_INT)};
+
+bool rdl__k_binary_takes(enum rdl_dtype dtype)
+{
+    return (unsigned)dtype <= RDL_BF16 && binary_runs[dtype][0] != NULL;
+}
+
+/* act.h on scalars. */
+static float act_scalar(const struct rdl__k_act *act, float x)
+{
+    float t;
+    switch (act->kind) {
+    case RDL__K_ACT_NONE:
+        break;
+    case RDL__K_ACT_RELU:
+        return 0.0f > x ? 0.0f : x;
+    case RDL__K_ACT_CLIP:
+        t = act->a > x ? act->a : x;
+        return act->b < t ? act->b : t;
+    case RDL__K_ACT_HARD_SWISH:
+        t = 0.0f > x + 3.0f ? 0.0f : x + 3.0f;
+        t = 6.0f < t ? 6.0f : t;
+        return x * t * (1.0f / 6.0f);
+    case RDL__K_ACT_HARD_SIGMOID:
+        t = act->a * x + act->b;
+        t = 0.0f > t ? 0.0f : t;
+        return 1.0f < t ? 1.0f : t;
+    }
+    return x;
+}
+
+enum rdl_status rdl__k_binary_ref(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_binary *p = call->params;
+    const size_t size = rdl_dtype_size(p->dtype);
+    const char *a = call->bind[0], *b = call->bind[1];
+    char *out = call->bind[2];
+    const binary_run_fn run = binary_runs[p->dtype][p->op];
+    const int32_t last = p->walk.rank - 1;
+    const int64_t sa = p->walk.stride[0][last], sb = p->walk.stride[1][last];
+    int64_t at = (int64_t)call->tile_begin * p->tile_elems;
+    int64_t end = (int64_t)call->tile_end * p->tile_elems;
+    end = end < p->count ? end : p->count;
+    struct rdl__k_walk_at walk;
+    int64_t place = rdl__k_walk_seek(&p->walk, at, &walk);
+    while (at < end) {
+        int64_t n = p->walk.dims[last] - place;
+        n = n < end - at ? n : end - at;
+        if (!run(a + (size_t)(walk.offset[0] + place * sa) * size, sa,
+                 b + (size_t)(walk.offset[1] + place * sb) * size, sb, out + (size_t)at * size, n))
+            return RDL_ERR_RUNTIME;
+        if (p->act.kind != RDL__K_ACT_NONE)
+            for (int64_t i = at; i < at + n; i++)
+                ((float *)call->bind[2])[i] = act_scalar(&p->act, ((float *)call->bind[2])[i]);
+        at += n;
+        place = 0;
+        rdl__k_walk_next(&p->walk, &walk);
+    }
+    return RDL_OK;
+}
+
+/* A run of n elements; lo and hi are bounds of CLIP, a and b the other parameters. */
+typedef void (*unary_run_fn)(const void *x, void *y, int64_t n, const void *lo, const void *hi,
+                             double a, double b);
+
+#define UNARY_RUN(name, type, value)                                                               \
+    static void name(const void *vx, void *vy, int64_t n, const void *lo, const void *hi,          \
+                     double pa, double pb)                                                         \
+    {                                                                                              \
+        const type a = (type)pa, b = (type)pb;                                                     \
+        (void)a, (void)b, (void)lo, (void)hi;                                                      \
+        const type *xs = vx;                                                                       \
+        type *ys = vy;                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const type x = xs[i];                                                                  \
+            ys[i] = (type)(value);                                                                 \
+        }                                                                                          \
+    }
+#define CLIP_RUN(name, type)                                                                       \
+    static void name(const void *vx, void *vy, int64_t n, const void *lo, const void *hi,          \
+                     double a, double b)                                                           \
+    {                                                                                              \
+        (void)a, (void)b;                                                                          \
+        const type *xs = vx;                                                                       \
+        type *ys = vy;                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            type x = xs[i];                                                                        \
+            if (lo != NULL)                                                                        \
+                x = *(const type *)lo > x ? *(const type *)lo : x;                                 \
+            if (hi != NULL)                                                                        \
+                x = *(const type *)hi < x ? *(const type *)hi : x;                                 \
+            ys[i] = x;                                                                             \
+        }                                                                                          \
+    }
+
+#define LOW(type, x) ((type)0 > (x) ? (type)0 : (x))
+#define HIGH(type, x, hi) ((type)(hi) < (x) ? (type)(hi) : (x))
+#define FLOAT_UNARY(dtype, type)                                                                   \
+    CLIP_RUN(clip_##dtype, type)                                                                   \
+    UNARY_RUN(relu_##dtype, type, LOW(type, x))                                                    \
+    UNARY_RUN(hard_swish_##dtype, type,                                                            \
+              x *HIGH(type, LOW(type, x + (type)3), 6) * (type)(1.0 / 6.0))                        \
+    UNARY_RUN(hard_sigmoid_##dtype, type, HIGH(type, LOW(type, a *x + b), 1))                      \
+    UNARY_RUN(sigmoid_##dtype, type, 1.0 / (1.0 + exp(-(double)x)))                                \
+    UNARY_RUN(neg_##dtype, type, -x)                                                               \
+    UNARY_RUN(abs_##dtype, type, fabs((double)x))                                                  \
+    UNARY_RUN(reciprocal_##dtype, type, (type)1 / x)                                               \
+    UNARY_RUN(sqrt_##dtype, type, sqrt((double)x))                                                 \
+    UNARY_RUN(exp_##dtype, type, exp((double)x))                                                   \
+    UNARY_RUN(tanh_##dtype, type, tanh((double)x))                                                 \
+    UNARY_RUN(log_##dtype, type, log((double)x))                                                   \
+    UNARY_RUN(floor_##dtype, type, floor((double)x))                                               \
+    UNARY_RUN(ceil_##dtype, type, ceil((double)x))                                                 \
+    UNARY_RUN(erf_##dtype, type, erf((double)x))
+#define SIGNED_UNARY(dtype, type, wide)                                                            \
+    CLIP_RUN(clip_##dtype, type)                                                                   \
+    UNARY_RUN(relu_##dtype, type, x < 0 ? 0 : x)                                                   \
+    UNARY_RUN(neg_##dtype, type, (wide)0 - (wide)x)                                                \
+    UNARY_RUN(abs_##dtype, type, x < 0 ? (wide)0 - (wide)x : (wide)x)
+#define UNSIGNED_UNARY(dtype, type, wide)                                                          \
+    CLIP_RUN(clip_##dtype, type)                                                                   \
+    UNARY_RUN(same_##dtype, type, x)
+
+REF_FLOATS(FLOAT_UNARY)
+REF_SIGNED(SIGNED_UNARY)
+REF_UNSIGNED(UNSIGNED_UNARY)
+
+#define UNARY_ROW_FLOAT(dtype, type)                                                               \
+    [RDL_##dtype] = {                                                                              \
+        [RDL__K_UNARY_RELU] = relu_##dtype,                                                        \
+        [RDL__K_UNARY_CLIP] = clip_##dtype,                                                        \
+        [RDL__K_UNARY_HARD_SWISH] = hard_swish_##dtype,                                            \
+        [RDL__K_UNARY_HARD_SIGMOID] = hard_sigmoid_##dtype,                                        \
+        [RDL__K_UNARY_SIGMOID] = sigmoid_##dtype,                                                  \
+        [RDL__K_UNARY_NEG] = neg_##dtype,                                                          \
+        [RDL__K_UNARY_ABS] = abs_##dtype,                                                          \
+        [RDL__K_UNARY_RECIPROCAL] = reciprocal_##dtype,                                            \
+        [RDL__K_UNARY_SQRT] = sqrt_##dtype,                                                        \
+        [RDL__K_UNARY_EXP] = exp_##dtype,                                                          \
+        [RDL__K_UNARY_TANH] = tanh_##dtype,                                                        \
+        [RDL__K_UNARY_LOG] = log_##dtype,                                                          \
+        [RDL__K_UNARY_FLOOR] = floor_##dtype,                                                      \
+        [RDL__K_UNARY_CEIL] = ceil_##dtype,                                                        \
+        [RDL__K_UNARY_ERF] = erf_##dtype,                                                          \
+    },
+#define UNARY_ROW_SIGNED(dtype, type, wide)                                                        \
+    [RDL_##dtype] = {                                                                              \
+        [RDL__K_UNARY_RELU] = relu_##dtype,                                                        \
+        [RDL__K_UNARY_CLIP] = clip_##dtype,                                                        \
+        [RDL__K_UNARY_NEG] = neg_##dtype,                                                          \
+        [RDL__K_UNARY_ABS] = abs_##dtype,                                                          \
+    },
+#define UNARY_ROW_UNSIGNED(dtype, type, wide)                                                      \
+    [RDL_##dtype] = {                                                                              \
+        [RDL__K_UNARY_RELU] = same_##dtype,                                                        \
+        [RDL__K_UNARY_CLIP] = clip_##dtype,                                                        \
+        [RDL__K_UNARY_ABS] = same_##dtype,                                                         \
+    },
+static const unary_run_fn unary_runs[RDL_BF16 + 1][RDL__K_UNARY_ERF + 1] = {
+    REF_FLOATS(UNARY_ROW_FLOAT) REF_SIGNED(UNARY_ROW_SIGNED) REF_UNSIGNED(UNARY_ROW_UNSIGNED)};
+
+bool rdl__k_unary_takes(enum rdl__k_unary_op op, enum rdl_dtype dtype)
+{
+    return (unsigned)dtype <= RDL_BF16 && unary_runs[dtype][op] != NULL;
+}
+
+bool rdl__k_unary_f32_has(enum rdl__k_unary_op op)
+{
+    return op <= RDL__K_UNARY_RECIPROCAL;
+}
+
+enum rdl_status rdl__k_unary_ref(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_unary *p = call->params;
+    const size_t size = rdl_dtype_size(p->dtype);
+    const int64_t at = (int64_t)call->tile_begin * p->tile_elems;
+    int64_t end = (int64_t)call->tile_end * p->tile_elems;
+    end = end < p->count ? end : p->count;
+    const void *lo = NULL, *hi = NULL;
+    const double a64 = (double)p->a, b64 = (double)p->b;
+    if (p->op == RDL__K_UNARY_CLIP) {
+        lo = p->has_bounds ? p->dtype == RDL_F64 ? (const void *)&a64 : &p->a : call->bind[2];
+        hi = p->has_bounds ? p->dtype == RDL_F64 ? (const void *)&b64 : &p->b : call->bind[3];
+    }
+    unary_runs[p->dtype][p->op]((const char *)call->bind[0] + (size_t)at * size,
+                                (char *)call->bind[1] + (size_t)at * size, end - at, lo, hi, a64,
+                                b64);
+    return RDL_OK;
+}

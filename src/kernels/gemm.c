@@ -1,0 +1,104 @@
+/*
+ * The parts of the packed matrix product that every instruction set shares: splitting into blocks
+ * and tiles, and packing. No state; any thread.
+ */
+#include "kernels/gemm.h"
+
+#include "base/size.h"
+
+/* Multiply-adds of a tile: some 30 us of AVX2, half a millisecond of the portable kernel. */
+#define TILE_WORK (1 << 20)
+/* Most rows of a tile: with the depth of a pass they stay in the second-level cache. */
+#define TILE_ROWS 96
+
+struct rdl__k_gemm_blocks rdl__k_gemm_blocks(enum rdl__isa isa)
+{
+    switch (isa) {
+    case RDL__ISA_AVX512:
+        return (struct rdl__k_gemm_blocks){32, 12, 4};
+    case RDL__ISA_AVX2:
+        return (struct rdl__k_gemm_blocks){16, 6, 5};
+    case RDL__ISA_PORTABLE:
+        break;
+    }
+    return (struct rdl__k_gemm_blocks){8, 4, 2};
+}
+
+bool rdl__k_gemm_packed_count(enum rdl__isa isa, int64_t k, int64_t n, size_t *count)
+{
+    const size_t cols = (size_t)rdl__k_gemm_blocks(isa).cols;
+    size_t padded;
+    return rdl__align_size((size_t)n, cols, &padded) && rdl__mul_size(padded, (size_t)k, count);
+}
+
+static void pack_panel(float *dst, const float *b, int64_t k, int64_t cols, int64_t panel_cols,
+                       int64_t row_stride, int64_t col_stride, float alpha)
+{
+    for (int64_t i = 0; i < k; i++, dst += panel_cols) {
+        const float *row = b + i * row_stride;
+        for (int64_t j = 0; j < cols; j++)
+            dst[j] = alpha * row[j * col_stride];
+        for (int64_t j = cols; j < panel_cols; j++)
+            dst[j] = 0.0f;
+    }
+}
+
+void rdl__k_gemm_pack(enum rdl__isa isa, float *dst, const float *b, int64_t k, int64_t n,
+                      int64_t row_stride, int64_t col_stride, float alpha)
+{
+    const int64_t cols = rdl__k_gemm_blocks(isa).cols;
+    for (int64_t j = 0; j < n; j += cols)
+        pack_panel(dst + j * k, b + j * col_stride, k, n - j < cols ? n - j : cols, cols,
+                   row_stride, col_stride, alpha);
+}
+
+static int64_t pack_panels(const struct rdl__k_gemm_pack_params *p)
+{
+    return (p->n + p->panel_cols - 1) / p->panel_cols;
+}
+
+size_t rdl__k_gemm_pack_tiles(const struct rdl__k_gemm_pack_params *params)
+{
+    return (size_t)(params->matrices * pack_panels(params));
+}
+
+enum rdl_status rdl__k_gemm_pack_f32(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_gemm_pack_params *p = call->params;
+    const int64_t panels = pack_panels(p), panel_size = p->k * p->panel_cols;
+    for (size_t t = call->tile_begin; t < call->tile_end; t++) {
+        const int64_t matrix = (int64_t)t / panels, j = (int64_t)t % panels * p->panel_cols;
+        const float *b = (const float *)call->bind[0] + matrix * p->matrix_stride;
+        pack_panel((float *)call->bind[1] + (int64_t)t * panel_size, b + j * p->col_stride, p->k,
+                   p->n - j < p->panel_cols ? p->n - j : p->panel_cols, p->panel_cols,
+                   p->row_stride, p->col_stride, p->alpha);
+    }
+    return RDL_OK;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+size_t rdl__k_gemm_plan(enum rdl__isa isa, struct rdl__k_gemm *g)
+{
+    const struct rdl__k_gemm_blocks blocks = rdl__k_gemm_blocks(isa);
+    const int64_t cols = blocks.cols, mr = blocks.most;
+    const int64_t panels = ceil_div(g->n, cols);
+    int64_t rows = ceil_div(g->m, ceil_div(g->m, TILE_ROWS));
+    /* A very deep product: fewer rows, so that even one panel of them is a short tile. */
+    const int64_t column = g->k * cols > 0 ? g->k * cols : 1;
+    if (rows > mr && rows > TILE_WORK * 4 / column)
+        rows = TILE_WORK * 4 / column > mr ? TILE_WORK * 4 / column : mr;
+    if (rows < g->m)
+        rows = ceil_div(rows, mr) * mr;
+    int64_t width = TILE_WORK / (rows * column);
+    width = width < 1 ? 1 : width > panels ? panels : width;
+    g->tile_rows = rows;
+    g->tile_panels = width;
+    g->row_tiles = ceil_div(g->m, rows);
+    g->panel_tiles = ceil_div(panels, width);
+    const int64_t matrices = g->batch.rank > 0 ? g->batch.count : 1;
+    return (size_t)(matrices * g->row_tiles * g->panel_tiles);
+}

@@ -1,0 +1,91 @@
+/*
+ * Kernels that sum or compare along dimensions: pooling, means, softmax, normalisation.
+ *
+ * Threading: pure functions; see device/kernel.h.
+ */
+#ifndef RDL_KERNELS_REDUCE_H
+#define RDL_KERNELS_REDUCE_H
+
+#include "kernels/conv.h"
+
+enum rdl__k_pool_kind { RDL__K_POOL_MAX, RDL__K_POOL_AVERAGE };
+
+/**
+ * Parameters of rdl__k_pool_*. Bindings: x [planes, in...], y [planes, out...], and for MAX the
+ * indices (i64, NULL if nobody asks): the place of the largest element in the whole of x.
+ *
+ * MAX begins at the smallest value and passes NaN over; places outside the image do not take part.
+ * AVERAGE divides by the number of places inside the image, or with count_include_pad by those
+ * inside the padded image.
+ */
+struct rdl__k_pool {
+    enum rdl__k_pool_kind kind;
+    enum rdl_dtype dtype; /* f32, f64; MAX also i8, u8 */
+    struct rdl__k_window window;
+    int64_t pad_end[3];
+    int64_t planes;
+    bool count_include_pad;
+    bool column_major; /* indices count the image's columns first */
+    int32_t n_spatial; /* for column_major */
+    /* Set by the plan functions. */
+    int64_t tile_planes;
+    int64_t scratch_row;
+};
+size_t rdl__k_pool_ref_plan(struct rdl__k_pool *params);
+/** Source: ONNX MaxPool@1..22, AveragePool@7..22. */
+enum rdl_status rdl__k_pool_ref(const struct rdl__kernel_call *call);
+
+/** Parameters of rdl__k_mean_*: means of rows. Bindings: x [rows, size], y [rows]. */
+struct rdl__k_mean {
+    enum rdl_dtype dtype; /* f32, f64 */
+    int64_t rows, size;
+    int64_t tile_rows;
+};
+size_t rdl__k_mean_plan(struct rdl__k_mean *params);
+/** Sums in double. Source: ONNX GlobalAveragePool@1..22. */
+enum rdl_status rdl__k_mean_ref(const struct rdl__kernel_call *call);
+/** f32: the sums of lanes that are a vector's length apart, then those of the lanes. */
+enum rdl_status rdl__k_mean_f32_portable(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_mean_f32_avx2(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_mean_f32_avx512(const struct rdl__kernel_call *call);
+
+/** Parameters of rdl__k_softmax_*. Bindings: x, y [outer, size, inner]; y may lie on x. */
+struct rdl__k_softmax {
+    enum rdl_dtype dtype; /* f32, f64 */
+    bool log;             /* LogSoftmax */
+    int64_t outer, size, inner;
+    int64_t tile_outer;
+};
+size_t rdl__k_softmax_plan(struct rdl__k_softmax *params);
+/** exp(x - max) / sum, the sum in double. Source: ONNX Softmax@1..13, LogSoftmax. */
+enum rdl_status rdl__k_softmax_ref(const struct rdl__kernel_call *call);
+/** f32, inner 1, not log. */
+enum rdl_status rdl__k_softmax_f32_portable(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_softmax_f32_avx2(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_softmax_f32_avx512(const struct rdl__kernel_call *call);
+
+/** Parameters of rdl__k_norm_fold_ref. Bindings: scale, bias, mean, variance [channels], factor and
+ * term [channels] (out): factor = scale / sqrt(variance + epsilon), term = bias - mean * factor. */
+struct rdl__k_norm_fold {
+    enum rdl_dtype dtype; /* f32, f64 */
+    int64_t channels;
+    float epsilon;
+};
+/** One tile. Computes in double. Source: ONNX BatchNormalization@7..15. */
+enum rdl_status rdl__k_norm_fold_ref(const struct rdl__kernel_call *call);
+
+/** Parameters of rdl__k_affine_*: y = x * factor[channel] + term[channel], product and sum rounded
+ * apart. Bindings: x [batch, channels, size], factor, term, y; y may lie on x. */
+struct rdl__k_affine {
+    enum rdl_dtype dtype;  /* f32, f64 */
+    struct rdl__k_act act; /* f32 only */
+    int64_t batch, channels, size;
+    int64_t tile_planes;
+};
+size_t rdl__k_affine_plan(struct rdl__k_affine *params);
+enum rdl_status rdl__k_affine_ref(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_affine_f32_portable(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_affine_f32_avx2(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_affine_f32_avx512(const struct rdl__kernel_call *call);
+
+#endif
