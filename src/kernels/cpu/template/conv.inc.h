@@ -1,0 +1,149 @@
+/*
+ * Convolution on the matrix product: rows are output channels, columns output places. The columns of
+ * a tile are gathered into panels in scratch, or read where they lie if the kernel has one place.
+ * Included after block.inc.h.
+ */
+#include "kernels/conv.h"
+
+/* Where a panel's columns lie: pieces of output rows. */
+struct piece {
+    int64_t cols; /* of this piece */
+    int64_t o[3]; /* output place of the first */
+};
+
+/* Cuts the panel's `cols` output places from `first` on into pieces; returns their number. */
+static int conv_pieces(const struct rdl__k_window *w, int64_t first, int64_t cols,
+                       struct piece pieces[PANEL_COLS])
+{
+    int n = 0;
+    while (cols > 0) {
+        struct piece *p = &pieces[n++];
+        p->o[2] = first % w->out[2];
+        p->o[1] = first / w->out[2] % w->out[1];
+        p->o[0] = first / w->out[2] / w->out[1];
+        p->cols = w->out[2] - p->o[2] < cols ? w->out[2] - p->o[2] : cols;
+        first += p->cols;
+        cols -= p->cols;
+    }
+    return n;
+}
+
+/* Input index along d of output place o under kernel place k. */
+static inline int64_t conv_at(const struct rdl__k_window *w, int d, int64_t o, int64_t k)
+{
+    return o * w->stride[d] - w->pad[d] + k * w->dilation[d];
+}
+
+/* dst[j] = row[x + j * stride], 0 outside [0, width). */
+static inline void conv_gather(float *dst, const float *row, int64_t x, int64_t stride,
+                               int64_t width, int64_t cols)
+{
+    if (stride == 1 && cols == PANEL_COLS && x >= 0 && x + cols <= width) {
+        vf_store(dst, vf_load(row + x));
+        vf_store(dst + VF_LANES, vf_load(row + x + VF_LANES));
+        return;
+    }
+    if (x >= 0 && x + (cols - 1) * stride < width) {
+        for (int64_t j = 0; j < cols; j++)
+            dst[j] = row[x + j * stride];
+        return;
+    }
+    for (int64_t j = 0; j < cols; j++, x += stride)
+        dst[j] = x >= 0 && x < width ? row[x] : 0.0f;
+}
+
+/* One panel: [in_channels * kernel places][PANEL_COLS], columns past the image zero. */
+static void conv_panel(const struct rdl__k_conv *p, const float *x, int64_t first, int64_t cols,
+                       float *dst)
+{
+    const struct rdl__k_window *w = &p->window;
+    const int64_t plane = w->in[0] * w->in[1] * w->in[2];
+    struct piece pieces[PANEL_COLS];
+    const int n = conv_pieces(w, first, cols, pieces);
+    for (int64_t c = 0; c < p->in_channels; c++, x += plane)
+        for (int64_t kz = 0; kz < w->kernel[0]; kz++)
+            for (int64_t ky = 0; ky < w->kernel[1]; ky++)
+                for (int64_t kx = 0; kx < w->kernel[2]; kx++) {
+                    float *to = dst;
+                    for (int i = 0; i < n; i++) {
+                        const struct piece *s = &pieces[i];
+                        const int64_t iz = conv_at(w, 0, s->o[0], kz);
+                        const int64_t iy = conv_at(w, 1, s->o[1], ky);
+                        const bool inside = iz >= 0 && iz < w->in[0] && iy >= 0 && iy < w->in[1];
+                        /* Outside, a row of width 0: all zeros, and no address is made of it. */
+                        conv_gather(to, inside ? x + (iz * w->in[1] + iy) * w->in[2] : x,
+                                    conv_at(w, 2, s->o[2], kx), w->stride[2], inside ? w->in[2] : 0,
+                                    s->cols);
+                        to += s->cols;
+                    }
+                    for (; to < dst + PANEL_COLS; to++)
+                        *to = 0.0f;
+                    dst += PANEL_COLS;
+                }
+}
+
+/* Whether the input plane is the matrix of columns as it lies. */
+static bool conv_in_place(const struct rdl__k_window *w)
+{
+    for (int d = 0; d < 3; d++)
+        if (w->kernel[d] != 1 || w->stride[d] != 1 || w->pad[d] != 0 || w->out[d] != w->in[d])
+            return false;
+    return true;
+}
+
+enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_conv *p = call->params;
+    const struct rdl__k_window *w = &p->window;
+    const int64_t plane = w->in[0] * w->in[1] * w->in[2];
+    const int64_t places = w->out[0] * w->out[1] * w->out[2];
+    const int64_t depth = p->in_channels * w->kernel[0] * w->kernel[1] * w->kernel[2];
+    const bool in_place = conv_in_place(w);
+    const float *bias = call->bind[2];
+    float *scratch = call->scratch;
+    int64_t gathered = -1; /* the column tile that scratch holds */
+    for (size_t t = call->tile_begin; t < call->tile_end; t++) {
+        /* Row tiles run inside, so that gathered columns serve them all. */
+        const int64_t row = (int64_t)t % p->row_tiles * p->tile_rows;
+        const int64_t columns = (int64_t)t / p->row_tiles;
+        const int64_t col = columns % p->col_tiles * p->tile_cols;
+        const int64_t matrix = columns / p->col_tiles; /* image and group */
+        const int64_t cols = places - col < p->tile_cols ? places - col : p->tile_cols;
+        const float *x = (const float *)call->bind[0] + matrix * p->in_channels * plane;
+        const int64_t channel = matrix % p->groups * p->out_channels + row;
+        /* Columns of whole panels that are read in place. */
+        const int64_t direct = in_place ? cols / PANEL_COLS * PANEL_COLS : 0;
+        if (gathered != columns) {
+            for (int64_t j = direct; j < cols; j += PANEL_COLS)
+                conv_panel(p, x, col + j, cols - j < PANEL_COLS ? cols - j : PANEL_COLS,
+                           scratch + (j - direct) * depth);
+            gathered = columns;
+        }
+        struct product product = {
+            .a = (const float *)call->bind[1] + channel * depth,
+            .packed = true,
+            .b = x + col,
+            .b_row = plane,
+            .b_panel = PANEL_COLS,
+            .c = (float *)call->bind[3] + (matrix * p->out_channels + row) * places + col,
+            .c_row = places,
+            .init = bias != NULL ? bias + channel : NULL,
+            .init_kind = bias != NULL ? INIT_SPLAT : INIT_ZERO,
+            .act = &p->act,
+            .rows = p->out_channels - row < p->tile_rows ? p->out_channels - row : p->tile_rows,
+            .cols = direct,
+            .depth = depth,
+        };
+        if (direct > 0)
+            product_run(&product);
+        if (direct < cols) {
+            product.b = scratch;
+            product.b_row = PANEL_COLS;
+            product.b_panel = depth * PANEL_COLS;
+            product.c += direct;
+            product.cols = cols - direct;
+            product_run(&product);
+        }
+    }
+    return RDL_OK;
+}
