@@ -1,0 +1,86 @@
+/*
+ * See bench.h. One thread.
+ */
+#include "bench.h"
+
+#include "os/cpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ROUNDS 31
+/* Operations of a round: a few milliseconds. */
+#define ROUND_FLOPS 2e8
+
+static double now(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Operations a second of independent multiply-adds that live in registers. */
+#define PEAK_TURNS 200000
+#define PEAK_CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+#if defined(__x86_64__)
+typedef float chain256 __attribute__((vector_size(32)));
+typedef float chain512 __attribute__((vector_size(64)));
+
+#define PEAK_DEFINE(name, type, isa)                                                               \
+    __attribute__((target(isa))) static double name(void)                                          \
+    {                                                                                              \
+        type c[10] = {{0.5f}}, m = {0.5f};                                                         \
+        const double start = now();                                                                \
+        for (int i = 0; i < PEAK_TURNS; i++) {                                                     \
+            PEAK_CHAINS(PEAK_STEP)                                                                 \
+        }                                                                                          \
+        const double seconds = now() - start;                                                      \
+        return 2.0 * 10.0 * PEAK_TURNS * (double)(sizeof(type) / sizeof(float)) / seconds;         \
+    }
+#define PEAK_STEP(i) __asm__ volatile("vfmadd213ps %1, %1, %0" : "+v"(c[i]) : "v"(m));
+PEAK_DEFINE(peak_avx2, chain256, "avx2,fma")
+PEAK_DEFINE(peak_avx512, chain512, "avx512f")
+#endif
+
+static double peak(void)
+{
+#if defined(__x86_64__)
+    if (rdl__isa_best() == RDL__ISA_AVX512)
+        return peak_avx512();
+    if (rdl__isa_best() == RDL__ISA_AVX2)
+        return peak_avx2();
+#endif
+    return 0.0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+void bench_head(void)
+{
+    printf("instruction set %s; medians of %d rounds\n", rdl__isa_name(rdl__isa_best()), ROUNDS);
+    printf("%-40s %10s %10s %8s\n", "", "us/call", "GFLOP/s", "% peak");
+}
+
+void bench_line(const char *name, double flops, void (*call)(void *user), void *user)
+{
+    double seconds[ROUNDS], share[ROUNDS];
+    const int calls = 1 + (int)(ROUND_FLOPS / flops);
+    call(user);
+    for (int r = 0; r < ROUNDS; r++) {
+        const double before = peak(), start = now();
+        for (int i = 0; i < calls; i++)
+            call(user);
+        seconds[r] = (now() - start) / calls;
+        const double best = (before + peak()) / 2;
+        share[r] = best > 0 ? 100.0 * flops / seconds[r] / best : 0.0;
+    }
+    qsort(seconds, ROUNDS, sizeof *seconds, by_value);
+    qsort(share, ROUNDS, sizeof *share, by_value);
+    printf("%-40s %10.2f %10.1f %8.1f\n", name, 1e6 * seconds[ROUNDS / 2],
+           1e-9 * flops / seconds[ROUNDS / 2], share[ROUNDS / 2]);
+}
