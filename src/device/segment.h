@@ -11,6 +11,8 @@
 #include "device/kernel.h"
 #include "os/atomic.h"
 
+#include <stdbool.h>
+
 /** Indices into a run's table of bases. Inputs follow at RDL__BASE_FIRST_PORT, outputs behind them. */
 enum rdl__base {
     RDL__BASE_NONE = 0,   /* absent: the kernel sees NULL */
@@ -50,14 +52,29 @@ struct rdl__segment {
  * The state of one submitted chain of work: what stopped it, and the request to stop. Shared between
  * the caller and whoever runs the work.
  *
- * stop: written by the caller, read by the device between tiles (relaxed: it carries no data).
+ * stop: written by the caller, or by who closes the device, read by the device between tiles (relaxed:
+ * it carries no data). cancelled: flags of cancel tokens, set before the submit, that stay until the work
+ * has run; read likewise.
  * failed: written once by the device by compare-and-swap from 0 (first failure wins); read by the
  * caller after the work has completed, which orders it.
  */
 struct rdl__progress {
     _Atomic uint32_t stop;   /* an enum rdl_status to end with; 0: go on */
+    const _Atomic bool *cancelled[2]; /* NULL: none */
     _Atomic uint64_t failed; /* status << 32 | node index of the first failure; 0: none */
 };
+
+/** What the work is to end with: RDL_OK to go on. */
+static inline enum rdl_status rdl__progress_stop(const struct rdl__progress *progress)
+{
+    const uint32_t stop = rdl__load_relaxed(&progress->stop); /* carries no data */
+    if (stop != 0)
+        return (enum rdl_status)stop;
+    for (int i = 0; i < 2; i++)
+        if (progress->cancelled[i] != NULL && rdl__load_relaxed(progress->cancelled[i]))
+            return RDL_ERR_CANCELLED;
+    return RDL_OK;
+}
 
 /** Records a failure; the first one stays. */
 static inline void rdl__progress_fail(struct rdl__progress *progress, enum rdl_status status,

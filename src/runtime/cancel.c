@@ -5,27 +5,34 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "os/atomic.h"
 
 static struct rdl__lock links_lock = RDL__LOCK_INIT(RDL__RANK_CANCEL);
 
 struct rdl_cancel {
     _Atomic uint32_t references;
     _Atomic bool requested; /* set once, under links_lock; read by any */
-    struct rdl__cancel_link *links RDL_GUARDED_BY(&links_lock);
+    struct rdl_cancel *followed; /* a reference is held; NULL: none */
+    struct rdl__cancel_node *nodes RDL_GUARDED_BY(&links_lock);
 };
+
+enum rdl_status rdl__cancel_new_following(struct rdl_cancel *followed, struct rdl_cancel **out,
+                                          struct rdl_error *error)
+{
+    *out = NULL;
+    struct rdl_cancel *cancel = rdl__alloc_zeroed(1, sizeof *cancel);
+    if (cancel == NULL)
+        return rdl__fail_memory(error, "cancel token", sizeof *cancel);
+    rdl__store_relaxed(&cancel->references, 1); /* nobody else knows it yet */
+    cancel->followed = followed != NULL ? rdl_cancel_retain(followed) : NULL;
+    *out = cancel;
+    return RDL_OK;
+}
 
 enum rdl_status rdl_cancel_new(struct rdl_cancel **out, struct rdl_error *error)
 {
     if (out == NULL)
         return rdl__fail(error, RDL_ERR_ARGUMENT, "rdl_cancel_new: out is NULL");
-    *out = NULL;
-    struct rdl_cancel *cancel = rdl__alloc_zeroed(1, sizeof *cancel);
-    if (cancel == NULL)
-        return rdl__fail_memory(error, "rdl_cancel_new", sizeof *cancel);
-    rdl__store_relaxed(&cancel->references, 1); /* nobody else knows it yet */
-    *out = cancel;
-    return RDL_OK;
+    return rdl__cancel_new_following(NULL, out, error);
 }
 
 void rdl_cancel_request(struct rdl_cancel *cancel)
@@ -33,14 +40,21 @@ void rdl_cancel_request(struct rdl_cancel *cancel)
     rdl__lock_acquire(&links_lock);
     /* pairs with the acquire in rdl_cancel_requested: what the canceller wrote before is seen */
     rdl__store_release(&cancel->requested, true);
-    for (struct rdl__cancel_link *link = cancel->links; link != NULL; link = link->next)
-        rdl__park_wake(link->park);
+    for (struct rdl__cancel_node *node = cancel->nodes; node != NULL; node = node->next)
+        rdl__park_wake(node->park);
     rdl__lock_release(&links_lock);
 }
 
 bool rdl_cancel_requested(const struct rdl_cancel *cancel)
 {
-    return rdl__load_acquire(&cancel->requested); /* pairs with rdl_cancel_request */
+    return rdl__load_acquire(&cancel->requested) || /* pairs with rdl_cancel_request */
+           (cancel->followed != NULL && rdl_cancel_requested(cancel->followed));
+}
+
+void rdl__cancel_flags(const struct rdl_cancel *cancel, const _Atomic bool *flags[2])
+{
+    flags[0] = cancel != NULL ? &cancel->requested : NULL;
+    flags[1] = cancel != NULL && cancel->followed != NULL ? &cancel->followed->requested : NULL;
 }
 
 struct rdl_cancel *rdl_cancel_retain(struct rdl_cancel *cancel)
@@ -53,7 +67,25 @@ void rdl_cancel_release(struct rdl_cancel *cancel)
 {
     if (cancel == NULL || rdl__sub_acq_rel(&cancel->references, 1) != 1)
         return;
+    struct rdl_cancel *followed = cancel->followed;
     rdl__free(cancel);
+    rdl_cancel_release(followed); /* tokens of users follow nothing: one level */
+}
+
+static void list_locked(struct rdl_cancel *cancel, struct rdl__cancel_node *node,
+                        struct rdl__park *park) RDL_REQUIRES(links_lock)
+{
+    *node = (struct rdl__cancel_node){cancel->nodes, park};
+    cancel->nodes = node;
+}
+
+static void unlist_locked(struct rdl_cancel *cancel, const struct rdl__cancel_node *node)
+    RDL_REQUIRES(links_lock)
+{
+    struct rdl__cancel_node **at = &cancel->nodes;
+    while (*at != node)
+        at = &(*at)->next;
+    *at = node->next;
 }
 
 void rdl__cancel_link(struct rdl_cancel *cancel, struct rdl__cancel_link *link,
@@ -62,8 +94,9 @@ void rdl__cancel_link(struct rdl_cancel *cancel, struct rdl__cancel_link *link,
     if (cancel == NULL)
         return;
     rdl__lock_acquire(&links_lock);
-    *link = (struct rdl__cancel_link){cancel->links, park};
-    cancel->links = link;
+    list_locked(cancel, &link->own, park);
+    if (cancel->followed != NULL)
+        list_locked(cancel->followed, &link->followed, park);
     rdl__lock_release(&links_lock);
 }
 
@@ -72,10 +105,9 @@ void rdl__cancel_unlink(struct rdl_cancel *cancel, struct rdl__cancel_link *link
     if (cancel == NULL)
         return;
     rdl__lock_acquire(&links_lock);
-    struct rdl__cancel_link **at = &cancel->links;
-    while (*at != link)
-        at = &(*at)->next;
-    *at = link->next;
+    unlist_locked(cancel, &link->own);
+    if (cancel->followed != NULL)
+        unlist_locked(cancel->followed, &link->followed);
     rdl__lock_release(&links_lock);
 }
 

@@ -9,14 +9,28 @@
 #ifndef RDL_RUNTIME_CANCEL_H
 #define RDL_RUNTIME_CANCEL_H
 
+#include "os/atomic.h"
 #include "os/park.h"
 #include "raddle/config.h"
 
-/** One waiter of a token. */
-struct rdl__cancel_link {
-    struct rdl__cancel_link *next;
+/** A parker in one token's list. */
+struct rdl__cancel_node {
+    struct rdl__cancel_node *next;
     struct rdl__park *park;
 };
+
+/** One waiter of a token: listed there, and with the token that it follows. */
+struct rdl__cancel_link {
+    struct rdl__cancel_node own, followed;
+};
+
+/** Makes a token that is also set when `followed` is, which it holds a reference to; NULL: none.
+ * @return RDL_ERR_NO_MEMORY */
+enum rdl_status rdl__cancel_new_following(struct rdl_cancel *followed, struct rdl_cancel **out,
+                                          struct rdl_error *error);
+
+/** The token's flag, and that of the token that it follows, or NULL. */
+void rdl__cancel_flags(const struct rdl_cancel *cancel, const _Atomic bool *flags[2]);
 
 /** Lists park with the token; NULL token: nothing to do. */
 void rdl__cancel_link(struct rdl_cancel *cancel, struct rdl__cancel_link *link,

@@ -81,10 +81,9 @@ static enum rdl_status run_watched(const struct rdl__step *step, struct rdl__ker
                                    struct rdl__progress *progress, int64_t deadline_ns)
 {
     for (size_t tile = 0; tile < step->tiles; tile++) {
-        /* pairs with nothing: a stop carries no data */
-        const uint32_t stop = rdl__load_relaxed(&progress->stop);
+        const enum rdl_status stop = rdl__progress_stop(progress);
         if (stop != RDL_OK)
-            return (enum rdl_status)stop;
+            return stop;
         if (rdl__deadline_passed(deadline_ns))
             return RDL_ERR_DEADLINE;
         call->tile_begin = tile;

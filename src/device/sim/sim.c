@@ -64,10 +64,10 @@ static void run_segment(struct sim_device *device, const struct sim_work *work)
         }
         call.params = step->params;
         for (size_t tile = 0; tile < step->tiles; tile++) {
-            const uint32_t stop = rdl__load_relaxed(&work->progress->stop); /* carries no data */
+            const enum rdl_status stop = rdl__progress_stop(work->progress);
             call.tile_begin = tile;
             call.tile_end = tile + 1;
-            const enum rdl_status status = stop != 0 ? (enum rdl_status)stop : step->fn(&call);
+            const enum rdl_status status = stop != RDL_OK ? stop : step->fn(&call);
             if (status != RDL_OK) {
                 rdl__progress_fail(work->progress, status, step->node);
                 return;
@@ -76,10 +76,15 @@ static void run_segment(struct sim_device *device, const struct sim_work *work)
     }
 }
 
+/* Whether the chain that the work belongs to has failed, or is to stop, which is noted. */
 static bool is_stopped(const struct sim_work *work)
 {
-    return work->progress != NULL && (rdl__load_relaxed(&work->progress->stop) != 0 ||
-                                      rdl__load_acquire(&work->progress->failed) != 0);
+    if (work->progress == NULL)
+        return false;
+    const enum rdl_status stop = rdl__progress_stop(work->progress);
+    if (stop != RDL_OK)
+        rdl__progress_fail(work->progress, stop, 0);
+    return rdl__load_acquire(&work->progress->failed) != 0; /* pairs with rdl__progress_fail */
 }
 
 static void run_work(struct sim_device *device, const struct sim_work *work)
@@ -93,12 +98,8 @@ static void run_work(struct sim_device *device, const struct sim_work *work)
             rdl__progress_fail(work->progress, RDL_ERR_INTERNAL, 0);
         return;
     }
-    if (is_stopped(work)) {
-        const uint32_t stop = rdl__load_relaxed(&work->progress->stop);
-        if (stop != 0)
-            rdl__progress_fail(work->progress, (enum rdl_status)stop, 0);
+    if (is_stopped(work))
         return;
-    }
     if (work->kind == SIM_SEGMENT)
         run_segment(device, work);
     else if (work->kind == SIM_COPY)

@@ -1,0 +1,77 @@
+/*
+ * A plan: a program bound to the shapes of its inputs and to the outputs that are asked for.
+ *
+ * It holds the steps, the parameter blobs and the offsets of everything in a lane's arena, and no
+ * addresses of memory that a run brings, so any number of runs use it at the same time. Nodes whose
+ * results follow from shapes and constants are folded away, and what no wanted output needs is left
+ * out.
+ *
+ * Threading: read-only once made, but for `used`, a hint that is written only when it changes. A plan is
+ * found and kept through hazards (runtime/lane.h); it holds a reference to its program.
+ */
+#ifndef RDL_MODEL_PLAN_H
+#define RDL_MODEL_PLAN_H
+
+#include "device/segment.h"
+#include "model/program.h"
+
+/** How an output of the plan comes about. */
+enum rdl__plan_output_kind {
+    RDL__PLAN_COMPUTED, /* a step writes it */
+    RDL__PLAN_CONSTANT  /* host_data holds it */
+};
+
+struct rdl__plan_port {
+    enum rdl_dtype dtype;
+    struct rdl__shape shape;
+    size_t bytes;
+    size_t staging_bytes; /* offset in the arena where the port lies on devices whose memory the host
+                             cannot reach */
+    enum rdl__plan_output_kind kind;
+    const void *host_data; /* CONSTANT */
+};
+
+struct rdl__plan {
+    struct rdl__retired retired; /* when evicted */
+    struct rdl__program *program;
+    struct rdl__arena arena;     /* everything that the plan points to */
+    uint64_t hash;               /* of the key; never 0 */
+    uint64_t number;             /* plans of a model are numbered as they are made */
+    _Atomic bool used;           /* since the last look for a victim; relaxed, a hint */
+    uint64_t wanted;             /* bit: output k is computed */
+    struct rdl__plan_port *inputs;  /* [program->n_inputs]; dtype and shape are the key */
+    struct rdl__plan_port *outputs; /* [program->n_outputs]; meaningful where wanted */
+    struct rdl__segment segment;
+    void *constants;              /* folded constants that kernels read, at the device's address */
+    struct rdl__block *block;     /* where they lie if the host cannot reach the device's memory */
+    size_t arena_bytes;           /* of the lane's arena: values, scratch, staging */
+    uint32_t n_bases;             /* size of a run's table of bases */
+};
+
+/** What a plan is found by. */
+struct rdl__plan_key {
+    const struct rdl__desc *inputs; /* [n_inputs] dtype and shape */
+    uint32_t n_inputs;
+    uint64_t wanted;
+};
+
+/** Hash of a key; never 0. */
+uint64_t rdl__plan_hash(const struct rdl__plan_key *key);
+/** Whether the plan was made for the key. */
+bool rdl__plan_matches(const struct rdl__plan *plan, const struct rdl__plan_key *key);
+
+/**
+ * Makes the plan for a key.
+ *
+ * @return RDL_ERR_SHAPE (the shapes do not fit the model; names the node), RDL_ERR_UNSUPPORTED,
+ *         RDL_ERR_OVERFLOW, RDL_ERR_NO_MEMORY, RDL_ERR_CANCELLED, RDL_ERR_DEADLINE, RDL_ERR_RUNTIME,
+ *         RDL_ERR_DEVICE, RDL_ERR_DEVICE_LOST
+ */
+enum rdl_status rdl__plan_make(struct rdl__program *program, const struct rdl__plan_key *key,
+                               const struct rdl__compile_limits *limits, struct rdl__plan **out,
+                               struct rdl_error *error);
+
+/** Frees a plan that nobody uses. */
+void rdl__plan_free(struct rdl__plan *plan);
+
+#endif
