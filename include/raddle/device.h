@@ -99,6 +99,7 @@ struct rdl_device_info {
     uint32_t lanes;              /* effective number of lanes */
     uint32_t lanes_leased;       /* leased now, held streams included; a snapshot */
     uint32_t lane_waiters;       /* callers that wait for a lane; a snapshot */
+    uint32_t memory_waiters;     /* callers that wait for memory; a snapshot */
     uint32_t intra_op_threads;   /* effective */
     uint32_t plan_cache;         /* effective */
     uint64_t memory_limit_bytes; /* 0: none */

@@ -314,6 +314,7 @@ enum rdl_status rdl_device_get_info(struct rdl_device handle, struct rdl_device_
     rdl__lanes_count(device, &info->lanes_leased, &info->lane_waiters);
     rdl__lock_acquire(&device->memory.lock);
     info->memory_limit_bytes = device->memory.limit_bytes;
+    info->memory_waiters = device->memory.n_waiters;
     rdl__lock_release(&device->memory.lock);
     rdl__device_unpin(device);
     return RDL_OK;

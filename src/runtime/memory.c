@@ -572,6 +572,7 @@ static void enqueue(struct rdl__device *device, struct rdl__memory_waiter *waite
     else
         memory->head = waiter;
     memory->tail = waiter;
+    memory->n_waiters++;
     rdl__device_attend(device, RDL__ATTENTION_MEMORY, true);
     waiter->refused = rdl__load_seq_cst(&device->state) != RDL__DEVICE_OPEN;
     rdl__lock_release(&memory->lock);
@@ -587,6 +588,7 @@ static void leave(struct rdl__device *device, struct rdl__memory_waiter *waiter)
         at = &(*at)->next;
     }
     *at = waiter->next;
+    memory->n_waiters--;
     if (memory->tail == waiter)
         memory->tail = before;
     if (memory->head == NULL)

@@ -92,6 +92,7 @@ struct rdl__memory {
     size_t limit_bytes RDL_GUARDED_BY(&lock); /* 0: none */
     struct rdl__memory_waiter *head RDL_GUARDED_BY(&lock); /* oldest first */
     struct rdl__memory_waiter *tail RDL_GUARDED_BY(&lock);
+    uint32_t n_waiters RDL_GUARDED_BY(&lock);
     uint64_t frees RDL_GUARDED_BY(&lock); /* times that memory came back: who looks, then waits, sees
                                              whether it missed one */
     struct rdl__memory_counts counts; /* of blocks handed out by the store itself */

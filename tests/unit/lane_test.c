@@ -1,0 +1,287 @@
+/*
+ * Leasing lanes: policies, order of service, deadlines, cancel, closing.
+ */
+#include "support/cmocka.h"
+#include "support/threads.h"
+
+#include "raddle/stream.h"
+#include "runtime/lane.h"
+
+static struct rdl_device open_cpu(uint32_t lanes)
+{
+    const struct rdl_device_options options = {.size = sizeof options, .lanes = lanes};
+    struct rdl_device device;
+    assert_int_equal(rdl_device_open("cpu", &options, &device, NULL), RDL_OK);
+    return device;
+}
+
+static void close_device(struct rdl_device device)
+{
+    assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_OK);
+}
+
+static void lane_exactly_all_can_be_leased(void **state)
+{
+    (void)state;
+    struct rdl_device device = open_cpu(32);
+    struct rdl_stream streams[31], more;
+    bool seen[32] = {false};
+    for (int i = 0; i < 31; i++) {
+        uint32_t lane;
+        assert_int_equal(rdl_stream_open(device, RDL_NO_WAIT, NULL, &streams[i], NULL), RDL_OK);
+        assert_int_equal(rdl_stream_lane(streams[i], &lane), RDL_OK);
+        assert_in_range(lane, 1, 31);
+        assert_false(seen[lane]);
+        seen[lane] = true;
+    }
+    assert_int_equal(rdl_stream_open(device, RDL_NO_WAIT, NULL, &more, NULL), RDL_ERR_BUSY);
+    assert_int_equal(more.id, 0);
+    rdl_stream_close(streams[7]);
+    assert_int_equal(rdl_stream_open(device, RDL_NO_WAIT, NULL, &more, NULL), RDL_OK);
+    rdl_stream_close(more);
+    for (int i = 0; i < 31; i++)
+        rdl_stream_close(streams[i]);
+    close_device(device);
+}
+
+struct takers {
+    struct rdl_device device;
+    pthread_barrier_t taken;
+    _Atomic unsigned succeeded, busy;
+};
+
+static void take_at_once(unsigned index, void *shared)
+{
+    struct takers *takers = shared;
+    struct rdl_stream stream;
+    (void)index;
+    const enum rdl_status status =
+        rdl_stream_open(takers->device, RDL_NO_WAIT, NULL, &stream, NULL);
+    CHECK(status == RDL_OK || status == RDL_ERR_BUSY);
+    atomic_fetch_add(status == RDL_OK ? &takers->succeeded : &takers->busy, 1);
+    (void)pthread_barrier_wait(&takers->taken); /* nobody gives back before all have tried */
+    if (status == RDL_OK)
+        rdl_stream_close(stream);
+}
+
+static void lane_of_40_takers_at_once_exactly_31_succeed(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        struct takers takers = {.device = open_cpu(32)};
+        (void)pthread_barrier_init(&takers.taken, NULL, 40);
+        assert_int_equal(test_run_threads(40, take_at_once, &takers), 0);
+        assert_int_equal(takers.succeeded, 31);
+        assert_int_equal(takers.busy, 9);
+        (void)pthread_barrier_destroy(&takers.taken);
+        close_device(takers.device);
+    }
+}
+
+struct queue {
+    struct rdl_device device;
+    _Atomic unsigned served;
+    unsigned order[9];
+};
+
+static void *wait_for_lane(void *object)
+{
+    struct {
+        struct queue *queue;
+        unsigned ticket;
+    } *waiter = object;
+    struct rdl_stream stream;
+    CHECK(rdl_stream_open(waiter->queue->device, RDL_FOREVER, NULL, &stream, NULL) == RDL_OK);
+    waiter->queue->order[waiter->ticket] = atomic_fetch_add(&waiter->queue->served, 1);
+    rdl_stream_close(stream);
+    return NULL;
+}
+
+static uint32_t waiting(struct rdl_device device)
+{
+    struct rdl_device_info info = {.size = sizeof info};
+    assert_int_equal(rdl_device_get_info(device, &info), RDL_OK);
+    return info.lane_waiters;
+}
+
+/* 31 hold, 9 wait, made one at a time; all 40 are served, in the order in which they came. */
+static void lane_waiters_are_served_by_ticket(void **state)
+{
+    (void)state;
+    struct queue queue = {.device = open_cpu(32)};
+    struct rdl_stream held[31];
+    struct {
+        struct queue *queue;
+        unsigned ticket;
+    } waiters[9];
+    pthread_t threads[9];
+    for (int i = 0; i < 31; i++)
+        assert_int_equal(rdl_stream_open(queue.device, RDL_FOREVER, NULL, &held[i], NULL), RDL_OK);
+    for (unsigned i = 0; i < 9; i++) {
+        waiters[i].queue = &queue;
+        waiters[i].ticket = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_for_lane, &waiters[i]), 0);
+        while (waiting(queue.device) != i + 1)
+            test_pause_ms(1);
+    }
+    /* While they wait, a newcomer that does not want to wait must not overtake them. */
+    rdl_stream_close(held[0]); /* goes to the first, and from it to the others, one by one */
+    for (unsigned i = 0; i < 9; i++)
+        (void)pthread_join(threads[i], NULL);
+    assert_int_equal(queue.served, 9);
+    for (unsigned i = 0; i < 9; i++)
+        assert_int_equal(queue.order[i], i);
+    for (int i = 1; i < 31; i++)
+        rdl_stream_close(held[i]);
+    close_device(queue.device);
+}
+
+static void lane_newcomers_do_not_overtake(void **state)
+{
+    (void)state;
+    struct rdl_device device = open_cpu(2);
+    struct rdl_stream held, other;
+    struct queue queue = {.device = device};
+    struct {
+        struct queue *queue;
+        unsigned ticket;
+    } waiter = {&queue, 0};
+    pthread_t thread;
+    assert_int_equal(rdl_stream_open(device, RDL_NO_WAIT, NULL, &held, NULL), RDL_OK);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_lane, &waiter), 0);
+    while (waiting(device) != 1)
+        test_pause_ms(1);
+    assert_int_equal(rdl_stream_open(device, RDL_NO_WAIT, NULL, &other, NULL), RDL_ERR_BUSY);
+    rdl_stream_close(held);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(queue.served, 1);
+    close_device(device);
+}
+
+static void lane_wait_ends_at_its_deadline(void **state)
+{
+    (void)state;
+    struct rdl_device device = open_cpu(2);
+    struct rdl_stream held, other;
+    struct rdl_error error;
+    assert_int_equal(rdl_stream_open(device, RDL_NO_WAIT, NULL, &held, NULL), RDL_OK);
+    const int64_t before = rdl_now_ns();
+    assert_int_equal(rdl_stream_open(device, rdl_deadline_in_ns(20000000), NULL, &other, &error),
+                     RDL_ERR_DEADLINE);
+    assert_true(rdl_now_ns() - before >= 20000000);
+    assert_string_equal(error.message, "rdl_stream_open: deadline passed");
+    assert_int_equal(waiting(device), 0);
+    rdl_stream_close(held);
+    assert_int_equal(rdl_stream_open(device, RDL_NO_WAIT, NULL, &other, NULL), RDL_OK);
+    rdl_stream_close(other);
+    close_device(device);
+}
+
+struct cancelling {
+    struct rdl_device device;
+    struct rdl_cancel *cancel;
+    enum rdl_status status;
+};
+
+static void *wait_cancelled(void *object)
+{
+    struct cancelling *cancelling = object;
+    struct rdl_stream stream;
+    cancelling->status =
+        rdl_stream_open(cancelling->device, RDL_FOREVER, cancelling->cancel, &stream, NULL);
+    return NULL;
+}
+
+static void lane_wait_ends_when_cancelled(void **state)
+{
+    (void)state;
+    struct cancelling cancelling = {.device = open_cpu(2)};
+    struct rdl_stream held;
+    pthread_t thread;
+    assert_int_equal(rdl_cancel_new(&cancelling.cancel, NULL), RDL_OK);
+    assert_int_equal(rdl_stream_open(cancelling.device, RDL_NO_WAIT, NULL, &held, NULL), RDL_OK);
+    assert_int_equal(pthread_create(&thread, NULL, wait_cancelled, &cancelling), 0);
+    while (waiting(cancelling.device) != 1)
+        test_pause_ms(1);
+    rdl_cancel_request(cancelling.cancel);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(cancelling.status, RDL_ERR_CANCELLED);
+    assert_int_equal(waiting(cancelling.device), 0);
+    rdl_cancel_release(cancelling.cancel);
+    rdl_stream_close(held);
+    close_device(cancelling.device);
+}
+
+static void lane_waiters_are_refused_by_a_closing_device(void **state)
+{
+    (void)state;
+    struct cancelling cancelling = {.device = open_cpu(2)};
+    struct rdl_stream held, stale;
+    pthread_t thread;
+    assert_int_equal(rdl_stream_open(cancelling.device, RDL_NO_WAIT, NULL, &held, NULL), RDL_OK);
+    assert_int_equal(pthread_create(&thread, NULL, wait_cancelled, &cancelling), 0);
+    while (waiting(cancelling.device) != 1)
+        test_pause_ms(1);
+    close_device(cancelling.device); /* the held stream goes with its device */
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(cancelling.status, RDL_ERR_CLOSED);
+    rdl_stream_close(held);
+    assert_int_equal(rdl_stream_open(cancelling.device, RDL_NO_WAIT, NULL, &stale, NULL),
+                     RDL_ERR_CLOSED);
+}
+
+/* More takers than lanes, all policies at once, for a while: every lease is exclusive. */
+struct storm {
+    struct rdl_device device;
+    _Atomic int holders[8];
+    _Atomic unsigned leases;
+};
+
+static void storm(unsigned index, void *shared)
+{
+    struct storm *storm = shared;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct rdl_stream stream;
+        const unsigned policy = (i + index) % 3;
+        const int64_t deadline = policy == 0   ? RDL_NO_WAIT
+                                 : policy == 1 ? rdl_deadline_in_ns(50000)
+                                               : RDL_FOREVER;
+        const enum rdl_status status =
+            rdl_stream_open(storm->device, deadline, NULL, &stream, NULL);
+        if (status != RDL_OK) {
+            CHECK(policy != 2);
+            CHECK(status == (policy == 0 ? RDL_ERR_BUSY : RDL_ERR_DEADLINE));
+            continue;
+        }
+        uint32_t lane = 0;
+        CHECK(rdl_stream_lane(stream, &lane) == RDL_OK);
+        CHECK(atomic_fetch_add(&storm->holders[lane], 1) == 0);
+        atomic_fetch_add(&storm->leases, 1);
+        CHECK(atomic_fetch_sub(&storm->holders[lane], 1) == 1);
+        rdl_stream_close(stream);
+    }
+}
+
+static void lane_leases_are_exclusive_under_a_storm(void **state)
+{
+    (void)state;
+    struct storm shared = {.device = open_cpu(4)};
+    assert_int_equal(test_run_threads(8, storm, &shared), 0);
+    assert_true(shared.leases >= 8 * 2000 / 3);
+    close_device(shared.device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lane_exactly_all_can_be_leased),
+        cmocka_unit_test(lane_of_40_takers_at_once_exactly_31_succeed),
+        cmocka_unit_test(lane_waiters_are_served_by_ticket),
+        cmocka_unit_test(lane_newcomers_do_not_overtake),
+        cmocka_unit_test(lane_wait_ends_at_its_deadline),
+        cmocka_unit_test(lane_wait_ends_when_cancelled),
+        cmocka_unit_test(lane_waiters_are_refused_by_a_closing_device),
+        cmocka_unit_test(lane_leases_are_exclusive_under_a_storm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
