@@ -1,9 +1,10 @@
 /*
- * Lowering lists; see lower.h and lowering.h. Lists grow by doubling inside the arena: what they leave
- * behind goes with it.
+ * Lowering lists and prepared weights; see lower.h, lowering.h and op.h. Lists grow by doubling inside
+ * the arena: what they leave behind goes with it.
  */
 #include "graph/lowering.h"
 
+#include "base/mem.h"
 #include "base/status.h"
 
 #include <string.h>
@@ -77,4 +78,14 @@ enum rdl_status rdl__lower_temp(const struct rdl__lower *lower, size_t size_byte
     *index = list->n_temps - list->first_temp;
     list->temps[list->n_temps++] = size_bytes;
     return RDL_OK;
+}
+
+void *rdl__prepare_weight(struct rdl__prepare *prepare, uint32_t k, size_t size_bytes)
+{
+    void *data = rdl__arena_alloc_aligned(prepare->packed, RDL_ALIGN, size_bytes);
+    if (data == NULL)
+        return NULL;
+    memset(data, 0, size_bytes);
+    prepare->weights[k] = (struct rdl__weight){data, size_bytes};
+    return data;
 }

@@ -16,16 +16,6 @@
 
 #include <string.h>
 
-void *rdl__prepare_weight(struct rdl__prepare *prepare, uint32_t k, size_t size_bytes)
-{
-    void *data = rdl__arena_alloc_aligned(prepare->packed, RDL_ALIGN, size_bytes);
-    if (data == NULL)
-        return NULL;
-    memset(data, 0, size_bytes);
-    prepare->weights[k] = (struct rdl__weight){data, size_bytes};
-    return data;
-}
-
 enum rdl_status rdl__limits_check(const struct rdl__compile_limits *limits,
                                   struct rdl_error *error)
 {

@@ -1,0 +1,72 @@
+/*
+ * Strips of padded input rows in scratch, for kernels that slide a window over a plane; see struct
+ * rdl__k_strips. Included after a vector.h.
+ */
+#include "kernels/conv.h"
+
+/* One copied row, with `fill` outside the image; row is NULL if all of it is outside. */
+static void strip_row(const struct rdl__k_window *w, int64_t part, const float *row, float fill,
+                      float *dst)
+{
+    const int64_t stride = w->stride[2], pad = w->pad[2];
+    for (int64_t phase = 0; phase < stride; phase++, dst += part) {
+        /* Padded column phase + i * stride is input column that minus pad. */
+        const int64_t shift = phase - pad;
+        int64_t begin = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
+        int64_t end = shift >= w->in[2] ? 0 : (w->in[2] - shift + stride - 1) / stride;
+        end = row == NULL ? 0 : end < part ? end : part;
+        begin = begin < end ? begin : end;
+        for (int64_t i = 0; i < begin; i++)
+            dst[i] = fill;
+        if (stride == 1 && end > begin)
+            memcpy(dst + begin, row + begin + shift, (size_t)(end - begin) * sizeof *dst);
+        else
+            for (int64_t i = begin; i < end; i++)
+                dst[i] = row[i * stride + shift];
+        for (int64_t i = end; i < part; i++)
+            dst[i] = fill;
+    }
+}
+
+/* The copied rows that output rows [first, first + rows) of the plane see. */
+static void strip_load(const struct rdl__k_window *w, const struct rdl__k_strips *strips,
+                       const float *plane, int64_t first, int64_t rows, float fill, float *dst)
+{
+    const int64_t top = first * w->stride[1] - w->pad[1];
+    const int64_t span = (rows - 1) * w->stride[1] + (w->kernel[1] - 1) * w->dilation[1] + 1;
+    for (int64_t i = 0; i < span; i++, dst += strips->part * w->stride[2]) {
+        const bool inside = top + i >= 0 && top + i < w->in[1];
+        strip_row(w, strips->part, inside ? plane + (top + i) * w->in[2] : NULL, fill, dst);
+    }
+}
+
+/* Runs `step` for each place of the kernel in the order of the weights, with `in` the copied inputs
+ * of output column 0 under that place; rows: the copied row under the first kernel row. */
+#define STRIP_EACH_PLACE(w, part, rows, in, step)                                                  \
+    for (int64_t ky = 0; ky < (w)->kernel[1]; ky++) {                                              \
+        const float *in_row = (rows) + ky * (w)->dilation[1] * (part) * (w)->stride[2];            \
+        int64_t phase = 0, place = 0;                                                              \
+        for (int64_t kx = 0; kx < (w)->kernel[2]; kx++) {                                          \
+            const float *in = in_row + phase * (part) + place;                                     \
+            step;                                                                                  \
+            phase += (w)->dilation[2];                                                             \
+            while (phase >= (w)->stride[2]) {                                                      \
+                phase -= (w)->stride[2];                                                           \
+                place++;                                                                           \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+/* Stores nv vectors of a row of `cols` columns from column x on. */
+static ALWAYS_INLINE void strip_store(const int nv, float *y, int64_t x, int64_t cols,
+                                      const vf v[ACT_ROW])
+{
+    UNROLL for (int i = 0; i < nv; i++)
+    {
+        const int64_t n = cols - x - i * VF_LANES;
+        if (n >= VF_LANES)
+            vf_store(y + x + i * VF_LANES, v[i]);
+        else
+            vf_store_first(y + x + i * VF_LANES, v[i], n > 0 ? n : 0);
+    }
+}

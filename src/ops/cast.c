@@ -1,0 +1,59 @@
+/*
+ * Cast. Every pair of dtypes but strings.
+ */
+#include "ops/common.h"
+
+#include <inttypes.h>
+
+static enum rdl_dtype target(const struct rdl__node *node)
+{
+    const int64_t to = rdl__attr_int(node, "to", 0);
+    if (to < 0 || to > RDL_BF16 || rdl_dtype_size((enum rdl_dtype)to) == 0)
+        return RDL_DTYPE_NONE;
+    return (enum rdl_dtype)to;
+}
+
+static enum rdl_status check_cast(const struct rdl__node *node, struct rdl_error *error)
+{
+    static const struct rdl__attr_rule rules[] = {{"round_mode", RDL__ATTR_STRING, false},
+                                                  {"saturate", RDL__ATTR_INT, false},
+                                                  {"to", RDL__ATTR_INT, true}};
+    char text[RDL__NODE_TEXT_BYTES];
+    RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
+    if (target(node) == RDL_DTYPE_NONE || target(node) == RDL_STRING)
+        return rdl__fail(error, RDL_ERR_UNSUPPORTED, "%s: to = %" PRId64 " (%s) is not supported",
+                         rdl__node_text(node, text, sizeof text), rdl__attr_int(node, "to", 0),
+                         target(node) == RDL_STRING ? "string" : "TensorProto.DataType");
+    return RDL_OK;
+}
+
+static enum rdl_status infer_cast(const struct rdl__infer *infer)
+{
+    if (infer->in[0].dtype == RDL_STRING)
+        return rdl__op_bad_dtype(infer, 0);
+    infer->out[0].dtype = target(infer->node);
+    infer->out[0].shape = infer->in[0].shape;
+    return RDL_OK;
+}
+
+static enum rdl_status lower_cast(const struct rdl__lower *lower)
+{
+    struct rdl__k_cast params = {.from = lower->in[0].dtype, .to = lower->out[0].dtype};
+    if (params.from == params.to)
+        return rdl__lower_alias(lower, 0, 0);
+    const size_t tiles = rdl__k_cast_plan(&params, (int64_t)rdl__shape_count(&lower->out[0].shape));
+    const struct rdl__operand bind[] = {RDL__IN(0), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, rdl__k_cast_ref, params, tiles, bind);
+}
+
+/* Cast@6 (9, 13: more dtypes; 19: saturate and 24: round_mode, of 8-bit floats alone). */
+const struct rdl__op rdl__op_Cast_6 = {.domain = "",
+                                       .name = "Cast",
+                                       .since = 6,
+                                       .min_inputs = 1,
+                                       .max_inputs = 1,
+                                       .min_outputs = 1,
+                                       .max_outputs = 1,
+                                       .check = check_cast,
+                                       .infer = infer_cast,
+                                       .lower = lower_cast};

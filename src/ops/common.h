@@ -1,0 +1,84 @@
+/*
+ * What operator families share: checking inputs, giving shapes to outputs, adding common steps.
+ * Messages speak of inputs by number; the caller puts the node's name before them.
+ *
+ * Threading: pure functions of their arguments.
+ */
+#ifndef RDL_OPS_COMMON_H
+#define RDL_OPS_COMMON_H
+
+#include "base/size.h"
+#include "base/status.h"
+#include "graph/lower.h"
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+/** Checks a node's attributes against an array of rules. */
+#define RDL__CHECK_ATTRS(node, rules, error)                                                       \
+    rdl__attr_check((node), (rules), sizeof(rules) / sizeof *(rules), (error))
+
+/** Whether input i of the node is given. */
+bool rdl__op_has(const struct rdl__node *node, uint32_t i);
+
+/** Fails with the dtype of input i, which the operator does not take. */
+enum rdl_status rdl__op_bad_dtype(const struct rdl__infer *infer, uint32_t i);
+
+/** Fails unless input i has the dtype of input 0. */
+enum rdl_status rdl__op_same_dtype(const struct rdl__infer *infer, uint32_t i);
+
+/** Fails unless the rank of input i is in [low, high]. */
+enum rdl_status rdl__op_rank(const struct rdl__infer *infer, uint32_t i, int32_t low, int32_t high);
+
+/** Gives output i a dtype and a shape; fails if the shape is none (rdl__shape_check). */
+enum rdl_status rdl__op_out(const struct rdl__infer *infer, uint32_t i, enum rdl_dtype dtype,
+                            int32_t rank, const int64_t *dims);
+
+/** Gives output 0 the dtype and shape of input 0. */
+enum rdl_status rdl__op_out_as_input(const struct rdl__infer *infer);
+
+/** *at = axis counted from the front; fails unless axis is in [-rank, rank). */
+enum rdl_status rdl__op_axis(struct rdl_error *error, int64_t axis, int32_t rank, int32_t *at);
+
+/** The elements of a 1-D (or scalar) i64 or i32 input whose data are known, widened; at most max.
+ * Fails if it has another dtype or rank, or more elements. */
+enum rdl_status rdl__op_ints(const struct rdl__infer *infer, uint32_t i, int64_t *values,
+                             size_t max, size_t *count);
+
+/** The node's activation in the kernels' words. */
+struct rdl__k_act rdl__op_act(const struct rdl__node *node);
+
+/** Adds the step that applies the node's activation to output 0 in place, if it has one: for kernels
+ * that apply none themselves. */
+enum rdl_status rdl__op_lower_act(const struct rdl__lower *lower);
+
+/** Adds a step without scratch. */
+enum rdl_status rdl__op_step(const struct rdl__lower *lower, rdl__kernel_fn fn, const void *params,
+                             size_t params_bytes, size_t tiles, uint32_t n_bind,
+                             const struct rdl__operand *bind);
+#define RDL__OP_STEP(lower, fn, params, tiles, bind)                                               \
+    rdl__op_step((lower), (fn), &(params), sizeof(params), (tiles), sizeof(bind) / sizeof *(bind), \
+                 (bind))
+
+/** Adds a unary step from one operand to another. */
+enum rdl_status rdl__op_unary(const struct rdl__lower *lower, struct rdl__k_unary *params,
+                              int64_t count, struct rdl__operand from, struct rdl__operand to);
+
+/** Adds the step that moves elements along params->walk (dims and strides set, not merged). */
+enum rdl_status rdl__op_move(const struct rdl__lower *lower, struct rdl__k_move *params,
+                             enum rdl_dtype dtype, struct rdl__operand from,
+                             struct rdl__operand to);
+
+/** Adds the step that stores bytes, known now, in an operand. */
+enum rdl_status rdl__op_store(const struct rdl__lower *lower, const void *bytes, size_t size_bytes,
+                              struct rdl__operand to);
+
+/** Fails with the dtype that the operator's kernels do not have. */
+enum rdl_status rdl__op_no_kernel(const struct rdl__lower *lower, enum rdl_dtype dtype);
+
+/** The f32 kernels of this lowering. */
+static inline const struct rdl__k_f32 *rdl__op_f32(const struct rdl__lower *lower)
+{
+    return rdl__k_f32_of(lower->isa);
+}
+
+#endif

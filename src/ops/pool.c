@@ -1,0 +1,185 @@
+/*
+ * Pooling: MaxPool, AveragePool, and the global ones.
+ */
+#include "ops/window.h"
+
+static const struct rdl__attr_rule max_rules[] = {
+    {"auto_pad", RDL__ATTR_STRING, false}, {"ceil_mode", RDL__ATTR_INT, false},
+    {"dilations", RDL__ATTR_INTS, false},  {"kernel_shape", RDL__ATTR_INTS, true},
+    {"pads", RDL__ATTR_INTS, false},       {"storage_order", RDL__ATTR_INT, false},
+    {"strides", RDL__ATTR_INTS, false},
+};
+
+static const struct rdl__attr_rule average_rules[] = {
+    {"auto_pad", RDL__ATTR_STRING, false},       {"ceil_mode", RDL__ATTR_INT, false},
+    {"count_include_pad", RDL__ATTR_INT, false}, {"dilations", RDL__ATTR_INTS, false},
+    {"kernel_shape", RDL__ATTR_INTS, true},      {"pads", RDL__ATTR_INTS, false},
+    {"strides", RDL__ATTR_INTS, false},
+};
+
+static enum rdl_status check_max(const struct rdl__node *node, struct rdl_error *error)
+{
+    RDL_TRY(RDL__CHECK_ATTRS(node, max_rules, error));
+    return rdl__window_check(node, error);
+}
+
+static enum rdl_status check_average(const struct rdl__node *node, struct rdl_error *error)
+{
+    RDL_TRY(RDL__CHECK_ATTRS(node, average_rules, error));
+    return rdl__window_check(node, error);
+}
+
+static enum rdl_status infer_pool(const struct rdl__infer *infer)
+{
+    const struct rdl__shape *x = &infer->in[0].shape;
+    struct rdl__op_window window;
+    RDL_TRY(rdl__window_read(infer->node, x, NULL, &window, infer->error));
+    RDL_TRY(rdl__window_out(infer, 0, infer->in[0].dtype, x->dims[0], x->dims[1], &window));
+    if (infer->node->n_outputs < 2 || infer->node->outputs[1] == RDL__NO_VALUE)
+        return RDL_OK;
+    return rdl__window_out(infer, 1, RDL_I64, x->dims[0], x->dims[1], &window);
+}
+
+static enum rdl_status infer_max(const struct rdl__infer *infer)
+{
+    const enum rdl_dtype dtype = infer->in[0].dtype;
+    if (dtype != RDL_F32 && dtype != RDL_F64 && dtype != RDL_I8 && dtype != RDL_U8)
+        return rdl__op_bad_dtype(infer, 0);
+    return infer_pool(infer);
+}
+
+static enum rdl_status infer_average(const struct rdl__infer *infer)
+{
+    if (infer->in[0].dtype != RDL_F32 && infer->in[0].dtype != RDL_F64)
+        return rdl__op_bad_dtype(infer, 0);
+    return infer_pool(infer);
+}
+
+/* The step of a pooling whose kind and window are set. */
+static enum rdl_status pool_step(const struct rdl__lower *lower, struct rdl__k_pool *params)
+{
+    params->dtype = lower->in[0].dtype;
+    params->planes = lower->in[0].shape.dims[0] * lower->in[0].shape.dims[1];
+    struct rdl__step_spec spec = {.fn = rdl__k_pool_ref,
+                                  .params = params,
+                                  .params_bytes = sizeof *params,
+                                  .n_bind = 3,
+                                  .bind = {RDL__IN(0), RDL__OUT(0)}};
+    if (lower->node->n_outputs > 1 && lower->node->outputs[1] != RDL__NO_VALUE)
+        spec.bind[2] = RDL__OUT(1);
+    else if (params->dtype == RDL_F32 && rdl__k_pool_f32_takes(params)) {
+        spec.fn = rdl__op_f32(lower)->pool;
+        spec.tiles = rdl__k_pool_f32_plan(params, &spec.scratch_bytes);
+        return rdl__lower_step(lower, &spec);
+    }
+    spec.tiles = rdl__k_pool_ref_plan(params);
+    return rdl__lower_step(lower, &spec);
+}
+
+static enum rdl_status lower_pool(const struct rdl__lower *lower, enum rdl__k_pool_kind kind)
+{
+    struct rdl__op_window window;
+    RDL_TRY(rdl__window_read(lower->node, &lower->in[0].shape, NULL, &window, lower->error));
+    struct rdl__k_pool params = {
+        .kind = kind,
+        .window = window.window,
+        .count_include_pad = rdl__attr_int(lower->node, "count_include_pad", 0) != 0,
+        .column_major = rdl__attr_int(lower->node, "storage_order", 0) != 0,
+        .n_spatial = window.n_spatial};
+    memcpy(params.pad_end, window.pad_end, sizeof params.pad_end);
+    return pool_step(lower, &params);
+}
+
+static enum rdl_status lower_max(const struct rdl__lower *lower)
+{
+    return lower_pool(lower, RDL__K_POOL_MAX);
+}
+
+static enum rdl_status lower_average(const struct rdl__lower *lower)
+{
+    return lower_pool(lower, RDL__K_POOL_AVERAGE);
+}
+
+/* MaxPool@1 (8: indices, 10: dilations and ceil_mode, 12: integers; 11, 22). */
+const struct rdl__op rdl__op_MaxPool_1 = {.domain = "",
+                                          .name = "MaxPool",
+                                          .since = 1,
+                                          .min_inputs = 1,
+                                          .max_inputs = 1,
+                                          .min_outputs = 1,
+                                          .max_outputs = 2,
+                                          .check = check_max,
+                                          .infer = infer_max,
+                                          .lower = lower_max};
+
+/* AveragePool@7 (10: ceil_mode, 19: dilations; 11, 22). */
+const struct rdl__op rdl__op_AveragePool_7 = {.domain = "",
+                                              .name = "AveragePool",
+                                              .since = 7,
+                                              .min_inputs = 1,
+                                              .max_inputs = 1,
+                                              .min_outputs = 1,
+                                              .max_outputs = 1,
+                                              .check = check_average,
+                                              .infer = infer_average,
+                                              .lower = lower_average};
+
+/* ---------------------------------------------------------------------------------------- global */
+
+static enum rdl_status infer_global(const struct rdl__infer *infer)
+{
+    const struct rdl__shape *x = &infer->in[0].shape;
+    if (infer->in[0].dtype != RDL_F32 && infer->in[0].dtype != RDL_F64)
+        return rdl__op_bad_dtype(infer, 0);
+    RDL_TRY(rdl__op_rank(infer, 0, 2, RDL_MAX_RANK));
+    int64_t dims[RDL_MAX_RANK] = {x->dims[0], x->dims[1], 1, 1, 1, 1, 1, 1};
+    return rdl__op_out(infer, 0, infer->in[0].dtype, x->rank, dims);
+}
+
+static enum rdl_status lower_global_average(const struct rdl__lower *lower)
+{
+    const struct rdl__shape *x = &lower->in[0].shape;
+    struct rdl__k_mean params = {.dtype = lower->in[0].dtype,
+                                 .rows = x->dims[0] * x->dims[1],
+                                 .size = rdl__shape_product(x, 2, x->rank)};
+    const size_t tiles = rdl__k_mean_plan(&params);
+    const struct rdl__operand bind[] = {RDL__IN(0), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, params.dtype == RDL_F32 ? rdl__op_f32(lower)->mean : rdl__k_mean_ref,
+                        params, tiles, bind);
+}
+
+static enum rdl_status lower_global_max(const struct rdl__lower *lower)
+{
+    const struct rdl__shape *x = &lower->in[0].shape;
+    const int64_t size = rdl__shape_product(x, 2, x->rank);
+    struct rdl__k_pool params = {.kind = RDL__K_POOL_MAX,
+                                 .window = {.in = {1, 1, size},
+                                            .out = {1, 1, 1},
+                                            .kernel = {1, 1, size},
+                                            .stride = {1, 1, 1},
+                                            .dilation = {1, 1, 1}},
+                                 .n_spatial = 1};
+    return pool_step(lower, &params);
+}
+
+/* GlobalAveragePool@1 (22: more dtypes). */
+const struct rdl__op rdl__op_GlobalAveragePool_1 = {.domain = "",
+                                                    .name = "GlobalAveragePool",
+                                                    .since = 1,
+                                                    .min_inputs = 1,
+                                                    .max_inputs = 1,
+                                                    .min_outputs = 1,
+                                                    .max_outputs = 1,
+                                                    .infer = infer_global,
+                                                    .lower = lower_global_average};
+
+/* GlobalMaxPool@1 (22: more dtypes). */
+const struct rdl__op rdl__op_GlobalMaxPool_1 = {.domain = "",
+                                                .name = "GlobalMaxPool",
+                                                .since = 1,
+                                                .min_inputs = 1,
+                                                .max_inputs = 1,
+                                                .min_outputs = 1,
+                                                .max_outputs = 1,
+                                                .infer = infer_global,
+                                                .lower = lower_global_max};
