@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "kernels/cpu/template/split.h"
 #include "kernels/gemm.h"
+#include "kernels/reduce.h"
 
 /* Multiply-adds of a tile, and the most output channels it takes. */
 #define TILE_WORK (1 << 20)
@@ -66,6 +67,17 @@ void rdl__k_conv_pack(enum rdl__isa isa, float *dst, const float *weights, int64
                             least(rows, out_channels - r), depth);
 }
 
+enum rdl_status rdl__k_conv_pack_f32(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_conv_pack_params *p = call->params;
+    for (size_t g = call->tile_begin; g < call->tile_end; g++) {
+        const int64_t at = (int64_t)g * p->out_channels * p->depth;
+        rdl__k_conv_pack(p->isa, (float *)call->bind[1] + at, (const float *)call->bind[0] + at, 1,
+                         p->out_channels, p->depth);
+    }
+    return RDL_OK;
+}
+
 static int64_t volume(const int64_t d[3])
 {
     return d[0] * d[1] * d[2];
@@ -93,34 +105,56 @@ size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratc
     return tiles;
 }
 
-bool rdl__k_depthwise_takes(const struct rdl__k_conv *p)
+bool rdl__k_strips_plan(const struct rdl__k_window *w, struct rdl__k_strips *strips,
+                        size_t *scratch_bytes)
 {
-    return p->in_channels == 1 && p->groups > 1 && p->window.in[0] == 1 &&
-           p->window.kernel[0] == 1 && p->window.out[0] == 1 && p->window.pad[0] == 0;
+    strips->part = ceil_div(w->out[2], LANES_MAX) * LANES_MAX +
+                   (w->kernel[2] - 1) * w->dilation[2] / w->stride[2] + 1;
+    const int64_t span = (w->kernel[1] - 1) * w->dilation[1] + 1; /* rows of one output row */
+    size_t row, floats, rows;
+    if (!rdl__mul_size((size_t)strips->part, (size_t)w->stride[2], &row) ||
+        !rdl__mul_size(row, sizeof(float), &row))
+        return false;
+    const int64_t room = PADDED_BYTES / (int64_t)row;
+    strips->rows = least(room <= span ? 1 : 1 + (room - span) / w->stride[1], w->out[1]);
+    strips->count = ceil_div(w->out[1], strips->rows);
+    if (!rdl__mul_size((size_t)(strips->rows - 1), (size_t)w->stride[1], &rows) ||
+        !rdl__add_size(rows, (size_t)span, &rows) || !rdl__mul_size(rows, row, &floats))
+        return false;
+    *scratch_bytes = floats;
+    return true;
 }
 
-size_t rdl__k_depthwise_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratch_bytes)
+/* At most two dimensions. */
+static bool is_flat(const struct rdl__k_window *w)
 {
-    (void)isa;
-    const struct rdl__k_window *w = &p->window;
-    /* A padded row is cut into one part for each remainder by the stride, so that the places that one
-     * kernel column meets lie side by side; each part has room for whole vectors. */
-    const int64_t part = ceil_div(w->out[2], LANES_MAX) * LANES_MAX +
-                         (w->kernel[2] - 1) * w->dilation[2] / w->stride[2] + 1;
-    p->scratch_row = part * w->stride[2];
-    const int64_t span = (w->kernel[1] - 1) * w->dilation[1] + 1; /* rows of one output row */
-    const int64_t room = PADDED_BYTES / ((int64_t)sizeof(float) * p->scratch_row);
-    const int64_t rows = room <= span ? 1 : 1 + (room - span) / w->stride[1];
-    const int64_t work = w->out[2] * w->kernel[1] * w->kernel[2];
-    p->tile_cols = least(least(rows, w->out[1]), TILE_WORK / work < 1 ? 1 : TILE_WORK / work);
-    p->col_tiles = ceil_div(w->out[1], p->tile_cols);
-    p->tile_rows = p->out_channels;
-    p->row_tiles = 1;
-    size_t tiles, floats;
-    if (!rdl__mul_size((size_t)(p->batch * p->groups), (size_t)p->col_tiles, &tiles) ||
-        !rdl__mul_size((size_t)((p->tile_cols - 1) * w->stride[1] + span), (size_t)p->scratch_row,
-                       &floats) ||
-        !rdl__mul_size(floats, sizeof(float), scratch_bytes))
+    return w->in[0] == 1 && w->out[0] == 1 && w->kernel[0] == 1 && w->pad[0] == 0;
+}
+
+bool rdl__k_depthwise_takes(const struct rdl__k_conv *p)
+{
+    return p->in_channels == 1 && is_flat(&p->window);
+}
+
+size_t rdl__k_depthwise_plan(struct rdl__k_conv *p, size_t *scratch_bytes)
+{
+    size_t tiles;
+    if (!rdl__k_strips_plan(&p->window, &p->strips, scratch_bytes) ||
+        !rdl__mul_size((size_t)(p->batch * p->groups), (size_t)p->strips.count, &tiles))
+        return 0;
+    return tiles;
+}
+
+bool rdl__k_pool_f32_takes(const struct rdl__k_pool *p)
+{
+    return p->kind == RDL__K_POOL_MAX && is_flat(&p->window);
+}
+
+size_t rdl__k_pool_f32_plan(struct rdl__k_pool *p, size_t *scratch_bytes)
+{
+    size_t tiles;
+    if (!rdl__k_strips_plan(&p->window, &p->strips, scratch_bytes) ||
+        !rdl__mul_size((size_t)p->planes, (size_t)p->strips.count, &tiles))
         return 0;
     return tiles;
 }

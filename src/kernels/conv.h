@@ -23,6 +23,15 @@ struct rdl__k_window {
     int64_t pad[3]; /* before the first element */
 };
 
+/** How a plane is cut into strips of output rows, each computed from a padded copy of its input rows.
+ * A copied row is cut into one part for each remainder of the column by the stride, so that the places
+ * that one kernel column meets lie side by side; each part has room for whole vectors. */
+struct rdl__k_strips {
+    int64_t rows;  /* output rows of a strip */
+    int64_t count; /* strips of a plane */
+    int64_t part;  /* floats of a part of a copied row */
+};
+
 /** Parameters of the convolutions. Bindings: x [batch, groups * in_channels, in...], weights, bias
  * [groups * out_channels] or NULL, y. */
 struct rdl__k_conv {
@@ -33,9 +42,9 @@ struct rdl__k_conv {
     struct rdl__k_act act;
     /* Set by the plan functions. */
     int64_t tile_rows; /* output channels of a tile */
-    int64_t tile_cols; /* output places of a tile; depthwise: output rows */
+    int64_t tile_cols; /* output places of a tile */
     int64_t row_tiles, col_tiles;
-    int64_t scratch_row; /* depthwise: floats of one padded input row */
+    struct rdl__k_strips strips; /* depthwise */
 };
 
 /** Reference; weights as in the model, [groups * out_channels, in_channels, kernel...]. */
@@ -46,6 +55,14 @@ size_t rdl__k_conv_ref_plan(struct rdl__k_conv *params);
 /** Packs a model's weights for rdl__k_conv_f32_*: as many floats, in the order of its row blocks. */
 void rdl__k_conv_pack(enum rdl__isa isa, float *dst, const float *weights, int64_t groups,
                       int64_t out_channels, int64_t depth);
+/** Parameters of rdl__k_conv_pack_f32: rdl__k_conv_pack at run time, for weights that are no constant.
+ * Bindings: weights, packed. A tile a group. */
+struct rdl__k_conv_pack_params {
+    enum rdl__isa isa;
+    int64_t groups, out_channels, depth;
+};
+enum rdl_status rdl__k_conv_pack_f32(const struct rdl__kernel_call *call);
+
 /** Chooses the tiles; *scratch_bytes is what a tile range needs. @return number of tiles, or 0 if a
  * size overflows */
 size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *params, size_t *scratch_bytes);
@@ -55,10 +72,15 @@ enum rdl_status rdl__k_conv_f32_portable(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_conv_f32_avx2(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_conv_f32_avx512(const struct rdl__kernel_call *call);
 
+/** Cuts planes of a window of at most two dimensions into strips; *scratch_bytes holds the copied rows
+ * of one. False if a size overflows. */
+bool rdl__k_strips_plan(const struct rdl__k_window *window, struct rdl__k_strips *strips,
+                        size_t *scratch_bytes);
+
 /** Whether the depthwise kernels take it: one input channel a group, at most two dimensions. */
 bool rdl__k_depthwise_takes(const struct rdl__k_conv *params);
 /** As rdl__k_conv_plan. */
-size_t rdl__k_depthwise_plan(enum rdl__isa isa, struct rdl__k_conv *params, size_t *scratch_bytes);
+size_t rdl__k_depthwise_plan(struct rdl__k_conv *params, size_t *scratch_bytes);
 /** Directly, weights as in the model. */
 enum rdl_status rdl__k_depthwise_f32_portable(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_depthwise_f32_avx2(const struct rdl__kernel_call *call);

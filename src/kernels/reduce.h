@@ -29,11 +29,19 @@ struct rdl__k_pool {
     int32_t n_spatial; /* for column_major */
     /* Set by the plan functions. */
     int64_t tile_planes;
-    int64_t scratch_row;
+    struct rdl__k_strips strips;
 };
 size_t rdl__k_pool_ref_plan(struct rdl__k_pool *params);
 /** Source: ONNX MaxPool@1..22, AveragePool@7..22. */
 enum rdl_status rdl__k_pool_ref(const struct rdl__kernel_call *call);
+
+/** Whether the f32 kernels take it: MAX in at most two dimensions, without indices. */
+bool rdl__k_pool_f32_takes(const struct rdl__k_pool *params);
+/** As rdl__k_conv_plan. */
+size_t rdl__k_pool_f32_plan(struct rdl__k_pool *params, size_t *scratch_bytes);
+enum rdl_status rdl__k_pool_f32_portable(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_pool_f32_avx2(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_pool_f32_avx512(const struct rdl__kernel_call *call);
 
 /** Parameters of rdl__k_mean_*: means of rows. Bindings: x [rows, size], y [rows]. */
 struct rdl__k_mean {

@@ -1,6 +1,9 @@
 /*
- * Activations on vectors; the words of act.h. Included after a vector.h.
+ * Activations on vectors; the words of act.h.
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_ACT_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_ACT_INC_H
+
 #include "kernels/act.h"
 
 static inline vf act_hard_swish(vf x)
@@ -42,3 +45,5 @@ static ALWAYS_INLINE void act_apply(const struct rdl__k_act *act, const int rows
         ACT_EACH(act_hard_sigmoid(x, a, b))
     }
 }
+
+#endif

@@ -1,9 +1,14 @@
 /*
  * The register block of the matrix product: mr rows by np panels of two vectors, held in registers
- * while k runs. Included after a vector.h and act.inc.h; gemm.inc.h and conv.inc.h are built on it.
+ * while k runs. gemm.inc.h and conv.inc.h are built on it.
  *
  * A's rows are either in place (element (r, i) at a[r * a_row + i]) or packed (at a[i * mr + r]).
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_BLOCK_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_BLOCK_INC_H
+
+#include "kernels/cpu/template/act.inc.h"
+#include "kernels/cpu/template/split.h"
 
 #define PANEL_COLS (2 * VF_LANES)
 #define GEMM_NP 4 /* most panels of a block */
@@ -253,3 +258,5 @@ static void product_run(const struct product *p)
         }
     }
 }
+
+#endif

@@ -1,9 +1,12 @@
 /*
  * Convolution on the matrix product: rows are output channels, columns output places. The columns of
  * a tile are gathered into panels in scratch, or read where they lie if the kernel has one place.
- * Included after block.inc.h.
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_CONV_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_CONV_INC_H
+
 #include "kernels/conv.h"
+#include "kernels/cpu/template/block.inc.h"
 
 /* Where a panel's columns lie: pieces of output rows. */
 struct piece {
@@ -147,3 +150,5 @@ enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
+
+#endif

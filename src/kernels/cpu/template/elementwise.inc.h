@@ -1,7 +1,12 @@
 /*
  * Elementwise kernels on vectors. The last vector of a run is masked, so every element takes the same
- * operations wherever it lies. Included after act.inc.h and exp.inc.h.
+ * operations wherever it lies.
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_ELEMENTWISE_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_ELEMENTWISE_INC_H
+
+#include "kernels/cpu/template/act.inc.h"
+#include "kernels/cpu/template/exp.inc.h"
 #include "kernels/elementwise.h"
 
 static ALWAYS_INLINE vf binary_one(enum rdl__k_binary_op op, vf a, vf b)
@@ -174,3 +179,5 @@ enum rdl_status RDL_ISA(rdl__k_unary_f32)(const struct rdl__kernel_call *call)
     return RDL_OK;
 }
 #undef UNARY_CASE
+
+#endif

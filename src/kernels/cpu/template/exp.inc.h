@@ -2,8 +2,10 @@
  * The exponential on vectors: the argument is reduced to |r| <= ln(2) / 2, a polynomial of degree 7
  * gives exp(r), and two halves of the power of two are multiplied in, so that results below the
  * smallest normal number and above the largest come out right. Within 2 units in the last place; NaN
- * passes, +inf gives +inf, -inf gives 0. Included after a vector.h.
+ * passes, +inf gives +inf, -inf gives 0.
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_EXP_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_EXP_INC_H
 
 static inline vf vf_exp(vf x)
 {
@@ -26,3 +28,5 @@ static inline vf vf_exp(vf x)
     const vi half = n >> 1;
     return p * (vf)((half + 127) << 23) * (vf)((n - half + 127) << 23);
 }
+
+#endif

@@ -16,15 +16,9 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-#include "kernels/cpu/template/act.inc.h"
-#include "kernels/cpu/template/exp.inc.h"
-#include "kernels/cpu/template/split.h"
-
-#include "kernels/cpu/template/block.inc.h"
-#include "kernels/cpu/template/gemm.inc.h"
-
 #include "kernels/cpu/template/conv.inc.h"
 #include "kernels/cpu/template/depthwise.inc.h"
-
 #include "kernels/cpu/template/elementwise.inc.h"
+#include "kernels/cpu/template/gemm.inc.h"
+#include "kernels/cpu/template/pool.inc.h"
 #include "kernels/cpu/template/reduce.inc.h"

@@ -1,6 +1,10 @@
 /*
- * The packed matrix product. Included after block.inc.h.
+ * The packed matrix product.
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_GEMM_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_GEMM_INC_H
+
+#include "kernels/cpu/template/block.inc.h"
 #include "kernels/gemm.h"
 
 /* Offsets of matrix `index` of the batch. */
@@ -54,3 +58,5 @@ enum rdl_status RDL_ISA(rdl__k_gemm_f32)(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
+
+#endif

@@ -1,6 +1,10 @@
 /*
- * Largest values under a window, in strips. Included after strips.inc.h.
+ * Largest values under a window, in strips.
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_POOL_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_POOL_INC_H
+
+#include "kernels/cpu/template/strips.inc.h"
 #include "kernels/reduce.h"
 
 static ALWAYS_INLINE void pool_vectors(const int nv, const struct rdl__k_pool *p, const float *rows,
@@ -39,3 +43,5 @@ enum rdl_status RDL_ISA(rdl__k_pool_f32)(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
+
+#endif

@@ -1,8 +1,12 @@
 /*
  * Means, softmax and per-channel affine maps on vectors. Sums run in lanes a vector's length apart
- * and are joined in one fixed order, which depends on the length of the row alone. Included after
- * act.inc.h and exp.inc.h.
+ * and are joined in one fixed order, which depends on the length of the row alone.
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_REDUCE_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_REDUCE_INC_H
+
+#include "kernels/cpu/template/act.inc.h"
+#include "kernels/cpu/template/exp.inc.h"
 #include "kernels/reduce.h"
 
 /* The lanes joined pairwise, halves first. */
@@ -122,3 +126,5 @@ enum rdl_status RDL_ISA(rdl__k_affine_f32)(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
+
+#endif

@@ -1,8 +1,12 @@
 /*
  * Strips of padded input rows in scratch, for kernels that slide a window over a plane; see struct
- * rdl__k_strips. Included after a vector.h.
+ * rdl__k_strips.
  */
+#ifndef RDL_KERNELS_CPU_TEMPLATE_STRIPS_INC_H
+#define RDL_KERNELS_CPU_TEMPLATE_STRIPS_INC_H
+
 #include "kernels/conv.h"
+#include "kernels/cpu/template/act.inc.h"
 
 /* One copied row, with `fill` outside the image; row is NULL if all of it is outside. */
 static void strip_row(const struct rdl__k_window *w, int64_t part, const float *row, float fill,
@@ -70,3 +74,5 @@ static ALWAYS_INLINE void strip_store(const int nv, float *y, int64_t x, int64_t
             vf_store_first(y + x + i * VF_LANES, v[i], n > 0 ? n : 0);
     }
 }
+
+#endif
