@@ -13,7 +13,7 @@
 #include "graph/passes/passes.h"
 #include "model/fold.h"
 #include "onnx/onnx.h"
-#include "ops/registry.h"
+#include "ops/ops.h"
 #include "os/fork.h"
 #include "os/fpenv.h"
 #include "runtime/lifecycle.h"
