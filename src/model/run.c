@@ -166,27 +166,6 @@ static enum rdl_status check_port(const struct rdl__program_port *port,
     return RDL_OK;
 }
 
-/* Named dimensions that occur more than once must be equal. */
-static enum rdl_status check_names(const struct rdl__program *program,
-                                   const struct rdl__desc *given, struct rdl_error *error)
-{
-    for (uint32_t i = 0; i < program->n_inputs; i++)
-        for (int32_t d = 0; d < program->inputs[i].rank; d++)
-            for (uint32_t j = i; j < program->n_inputs && program->inputs[i].dim_names[d]; j++)
-                for (int32_t e = j == i ? d + 1 : 0; e < program->inputs[j].rank; e++)
-                    if (program->inputs[j].dim_names[e] != NULL &&
-                        strcmp(program->inputs[i].dim_names[d],
-                               program->inputs[j].dim_names[e]) == 0 &&
-                        given[i].shape.dims[d] != given[j].shape.dims[e])
-                        return rdl__fail(error, RDL_ERR_SHAPE,
-                                         "inputs \"%s\" and \"%s\": dimension \"%s\" is %" PRId64
-                                         " in one and %" PRId64 " in the other",
-                                         program->inputs[i].name, program->inputs[j].name,
-                                         program->inputs[i].dim_names[d], given[i].shape.dims[d],
-                                         given[j].shape.dims[e]);
-    return RDL_OK;
-}
-
 /* Finds or makes the plan for the inputs: the slow path, for shapes that the lane's hint is not of. */
 static enum rdl_status find_plan(struct running *running)
 {
@@ -204,8 +183,6 @@ static enum rdl_status find_plan(struct running *running)
         descs[i] = (struct rdl__desc){.dtype = tensor->dtype, .shape = tensor->shape};
         status = check_port(&program->inputs[i], &descs[i], running->error);
     }
-    if (status == RDL_OK)
-        status = check_names(program, descs, running->error);
     if (status == RDL_OK) {
         const struct rdl__plan_key key = {descs, program->n_inputs, running->wanted};
         const struct rdl__compile_limits limits = {run->deadline_ns, run->cancel};
