@@ -406,6 +406,8 @@ static void drained(void *object)
 {
     struct rdl__device *device = object;
     rdl__retire_scan(device);
+    for (uint32_t i = 0; i < device->n_lanes; i++) /* all are the closer's */
+        rdl__memory_flush_lane(&device->lanes[i]);
     (void)rdl__memory_trim(device);
     rdl__store_seq_cst(&device->state, (uint32_t)RDL__DEVICE_DRAINED);
     rdl__device_freed(device);
@@ -441,7 +443,7 @@ enum rdl_status rdl_device_close(struct rdl_device handle, int64_t deadline_ns,
     rdl__store_seq_cst(&device->state, (uint32_t)RDL__DEVICE_CLOSING);
     rdl__tables_close(device);
     rdl__lanes_refuse(device);
-    rdl__memory_refuse(device);
+    rdl__memory_refuse(device); /* and from now on what is freed goes to the store */
     const enum rdl_status status = rdl__lanes_take_all(device, deadline_ns);
     if (status == RDL_OK)
         (void)rdl__handle_close(&rdl__devices, handle.id);

@@ -591,9 +591,9 @@ static void leave(struct rdl__device *device, struct rdl__memory_waiter *waiter)
     memory->n_waiters--;
     if (memory->tail == waiter)
         memory->tail = before;
-    if (memory->head == NULL)
+    if (memory->head == NULL && rdl__load_seq_cst(&device->state) == RDL__DEVICE_OPEN)
         rdl__device_attend(device, RDL__ATTENTION_MEMORY, false);
-    else
+    else if (memory->head != NULL)
         rdl__park_wake(&memory->head->park); /* the next one's turn */
     rdl__lock_release(&memory->lock);
 }
@@ -698,6 +698,7 @@ enum rdl_status rdl__memory_alloc(struct rdl__device *device, struct rdl__lane *
 void rdl__memory_refuse(struct rdl__device *device)
 {
     rdl__lock_acquire(&device->memory.lock);
+    rdl__device_attend(device, RDL__ATTENTION_MEMORY, true);
     for (struct rdl__memory_waiter *waiter = device->memory.head; waiter != NULL;
          waiter = waiter->next) {
         waiter->refused = true;

@@ -155,7 +155,7 @@ void rdl__memory_limit(struct rdl__device *device, size_t limit_bytes);
 /** Fills out [RDL_MEMORY_STAT_COUNT] and notes the peak. */
 void rdl__memory_read_stats(struct rdl__device *device, int64_t *out);
 
-/** Wakes all who wait for memory: the device is closing. */
+/** Wakes all who wait for memory, and makes all frees go to the store: the device is closing. */
 void rdl__memory_refuse(struct rdl__device *device);
 
 /** Whether callers queue for memory; one load of a line that is seldom written. */
