@@ -65,7 +65,7 @@ static float act_of(const struct rdl__k_act *act, float x)
     }
     if (act->kind == RDL__K_ACT_HARD_SWISH) {
         t = 0.0f > x + 3.0f ? 0.0f : x + 3.0f;
-        t = x * (6.0f < t ? 6.0f : t) * (1.0f / 6.0f);
+        t = x * ((6.0f < t ? 6.0f : t) * (1.0f / 6.0f));
     }
     if (act->kind == RDL__K_ACT_HARD_SIGMOID) {
         t = act->a * x + act->b;

@@ -27,7 +27,8 @@ size_t rdl__k_move_plan(struct rdl__k_move *params)
     }
 MOVE_RUN(8)
 MOVE_RUN(16)
-MOVE_RUN(32) MOVE_RUN(64)
+MOVE_RUN(32)
+MOVE_RUN(64)
 
     static void run(int32_t bytes, const void *s, int64_t ss, void *d, int64_t sd, int64_t n)
 {

@@ -9,7 +9,7 @@
 static inline vf act_hard_swish(vf x)
 {
     const vf gate = vf_min(vf_set1(6.0f), vf_max(vf_set1(0.0f), x + vf_set1(3.0f)));
-    return x * gate * vf_set1(1.0f / 6.0f);
+    return x * (gate * vf_set1(1.0f / 6.0f));
 }
 
 static inline vf act_hard_sigmoid(vf x, vf a, vf b)
