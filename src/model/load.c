@@ -10,8 +10,6 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "graph/passes/passes.h"
-#include "model/fold.h"
 #include "onnx/onnx.h"
 #include "ops/ops.h"
 #include "os/fork.h"
@@ -40,6 +38,8 @@ _Static_assert(offsetof(struct rdl__model, retired) == 0, "a retired model is it
 static void retire_model(void *object)
 {
     struct rdl__model *model = object;
+    if (rdl__device_usable(model->device) == RDL_ERR_FORKED)
+        return; /* a child may not touch the memory of its parent's device: it forgets the model */
     model->retired.object = model;
     model->retired.free = free_retired;
     rdl__retire(model->device, &model->retired);
@@ -93,24 +93,6 @@ static enum rdl_status stopped(const struct load *load, enum rdl_status status)
     return cause != RDL_OK ? cause : status;
 }
 
-static enum rdl_status fold_node(void *user, const struct rdl__graph *graph,
-                                 const struct rdl__node *node, struct rdl__desc *out,
-                                 struct rdl_error *error)
-{
-    struct load *load = user;
-    struct rdl__desc *in = RDL__ARENA_ARRAY(graph->arena, struct rdl__desc, node->n_inputs + 1);
-    if (in == NULL)
-        return rdl__fail_memory(error, "fold", node->n_inputs * sizeof *in);
-    for (uint32_t i = 0; i < node->n_inputs; i++)
-        if (node->inputs[i] != RDL__NO_VALUE && graph->values[node->inputs[i]].constant != NULL)
-            in[i] = *graph->values[node->inputs[i]].constant;
-    if (!rdl__can_fold(node, in))
-        return rdl__fail(error, RDL_ERR_UNSUPPORTED, "an input is not known");
-    RDL_TRY(rdl__infer_node(node, in, out, error));
-    (void)load;
-    return rdl__fold(node, in, out, graph->arena, rdl__isa_best(), error);
-}
-
 static enum rdl_status check_ports(const struct rdl__graph *graph, struct rdl_error *error)
 {
     for (uint32_t i = 0; i < graph->n_inputs; i++) {
@@ -133,10 +115,6 @@ static enum rdl_status compile_graph(struct load *load, struct rdl__graph *graph
 {
     const uint32_t n_file_nodes = graph->n_nodes;
     RDL_TRY(check_ports(graph, load->error));
-    if (!load->options.no_fusion) {
-        RDL_TRY(rdl__limits_check(&load->limits, load->error));
-        RDL_TRY(rdl__graph_optimize(graph, rdl__op_find, fold_node, load, load->error));
-    }
     return rdl__program_compile(graph, n_file_nodes, load->device, &load->limits, out,
                                 load->error);
 }

@@ -20,7 +20,7 @@
 /** Path of a model file; skips the program (exit 77) if it is not there. */
 static inline const char *models_path(const char *name)
 {
-    static char path[1024];
+    static _Thread_local char path[1024];
     const char *folder = getenv("RADDLE_TEST_MODELS");
     (void)snprintf(path, sizeof path, "%s/%s.onnx", folder != NULL ? folder : ".cache/models",
                    name);

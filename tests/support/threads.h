@@ -32,7 +32,7 @@ struct test_thread {
     void *shared;
 };
 
-static void *test_thread_main(void *object)
+static inline void *test_thread_main(void *object)
 {
     struct test_thread *self = object;
     (void)pthread_barrier_wait(self->barrier);
@@ -41,7 +41,7 @@ static void *test_thread_main(void *object)
 }
 
 /** Runs fn(0..n-1, shared) on n threads that start together; the number of failures they counted. */
-static unsigned test_run_threads(unsigned n, void (*fn)(unsigned index, void *shared), void *shared)
+static inline unsigned test_run_threads(unsigned n, void (*fn)(unsigned index, void *shared), void *shared)
 {
     struct test_thread *threads = calloc(n, sizeof *threads);
     pthread_barrier_t barrier;

@@ -35,6 +35,8 @@ enum rdl_status sim_memory_map(struct sim_device *device, struct rdl_error *erro
             (void)munmap(region, size);
         return rdl__fail_memory(error, "sim device: memory", size);
     }
+    /* The file is shared with a forked child, which has no business there: let it fault. */
+    (void)madvise(alias, size, MADV_DONTFORK);
     device->alias = alias;
     device->region = region;
     return RDL_OK;
