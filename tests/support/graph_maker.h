@@ -16,32 +16,38 @@ static inline const struct rdl__op *maker_find(const char *domain, const char *n
 {
     enum { FUSES = RDL__OP_FUSES, IN_PLACE = RDL__OP_IN_PLACE };
     static const struct rdl__op ops[] = {
-        {.name = "Add", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE | FUSES},
-        {.name = "BatchNormalization", .since = 7, 5, 5, 1, 1},
-        {.name = "Cast", .since = 6, 1, 1, 1, 1},
-        {.name = "Clip", .since = 6, 1, 3, 1, 1},
-        {.name = "Concat", .since = 4, 1, RDL__VARIADIC, 1, 1},
-        {.name = "Conv", .since = 1, 2, 3, 1, 1, .flags = FUSES},
-        {.name = "Div", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE},
-        {.name = "Dropout", .since = 7, 1, 3, 1, 2},
-        {.name = "Gemm", .since = 7, 2, 3, 1, 1, .flags = FUSES},
-        {.name = "HardSigmoid", .since = 6, 1, 1, 1, 1},
-        {.name = "HardSwish", .since = 14, 1, 1, 1, 1},
-        {.domain = "raddle", .name = "HardSwish", .since = 1, 1, 1, 1, 1},
-        {.name = "Identity", .since = 1, 1, 1, 1, 1},
-        {.name = "If", .since = 1, 1, 1, 0, RDL__VARIADIC},
-        {.name = "MatMul", .since = 1, 2, 2, 1, 1, .flags = FUSES},
+        {.domain = "", .name = "Add", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE | FUSES},
+        {.domain = "",
+         .name = "BatchNormalization",
+         .since = 7,
+         5,
+         5,
+         1,
+         5,
+         .flags = IN_PLACE | FUSES},
+        {.domain = "", .name = "Cast", .since = 6, 1, 1, 1, 1},
+        {.domain = "", .name = "Clip", .since = 6, 1, 3, 1, 1},
+        {.domain = "", .name = "Concat", .since = 4, 1, RDL__VARIADIC, 1, 1},
+        {.domain = "", .name = "Conv", .since = 1, 2, 3, 1, 1, .flags = FUSES},
+        {.domain = "", .name = "Div", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE},
+        {.domain = "", .name = "Dropout", .since = 7, 1, 3, 1, 2},
+        {.domain = "", .name = "Gemm", .since = 7, 2, 3, 1, 1, .flags = FUSES},
+        {.domain = "", .name = "HardSigmoid", .since = 6, 1, 1, 1, 1},
+        {.domain = "", .name = "HardSwish", .since = 14, 1, 1, 1, 1},
+        {.domain = "", .name = "Identity", .since = 1, 1, 1, 1, 1},
+        {.domain = "", .name = "If", .since = 1, 1, 1, 0, RDL__VARIADIC},
+        {.domain = "", .name = "MatMul", .since = 1, 2, 2, 1, 1, .flags = FUSES},
         {.domain = "raddle", .name = "MatMulBias", .since = 1, 3, 3, 1, 1, .flags = FUSES},
-        {.name = "Mul", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE},
-        {.name = "RandomNormalLike", .since = 1, 1, 1, 1, 1, .flags = RDL__OP_RANDOM},
-        {.name = "Relu", .since = 6, 1, 1, 1, 1},
-        {.name = "Reshape", .since = 5, 2, 2, 1, 1, .value_inputs = 2},
-        {.name = "Split", .since = 2, 1, 2, 1, RDL__VARIADIC},
-        {.name = "Sub", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE},
+        {.domain = "", .name = "Mul", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE},
+        {.domain = "", .name = "RandomNormalLike", .since = 1, 1, 1, 1, 1, .flags = RDL__OP_RANDOM},
+        {.domain = "", .name = "Relu", .since = 6, 1, 1, 1, 1},
+        {.domain = "", .name = "Reshape", .since = 5, 2, 2, 1, 1, .value_inputs = 2},
+        {.domain = "", .name = "Split", .since = 2, 1, 2, 1, RDL__VARIADIC},
+        {.domain = "", .name = "Sub", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE},
     };
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
         if (strcmp(ops[i].name, name) == 0 && opset >= ops[i].since &&
-            strcmp(ops[i].domain == NULL ? "" : ops[i].domain, domain) == 0)
+            strcmp(ops[i].domain, domain) == 0)
             return &ops[i];
     return NULL;
 }
