@@ -88,7 +88,9 @@ def main():
             print(
                 f"{'':<20} {result['rounds']} rounds, {result['rounds_left_out']} left out; "
                 f"largest error {result['max_error']:.2g}; {result['mismatches']:.0f} mismatches; "
-                f"{result['core_gflops']:.0f} GFLOP/s a core{'' if good else '; WRONG'}",
+                f"{result['core_gflops']:.0f} GFLOP/s a core"
+                f"{'; DISTURBED throughout' if result['disturbed'] else ''}"
+                f"{'' if good else '; WRONG'}",
                 flush=True,
             )
             if threads == 1:
