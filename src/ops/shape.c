@@ -20,53 +20,74 @@ static enum rdl_status check_reshape_14(const struct rdl__node *node, struct rdl
     return RDL__CHECK_ATTRS(node, rules, error);
 }
 
-/* Puts the one dimension given as -1 so that the element counts agree. */
-static enum rdl_status solve_dim(const struct rdl__infer *infer, int64_t *dims, size_t rank,
-                                 int64_t count)
+/* What a new shape is made of. */
+struct reshape {
+    int64_t dims[RDL_MAX_RANK];
+    size_t rank;
+    bool copied[RDL_MAX_RANK]; /* dimension i is that of the input */
+};
+
+static enum rdl_status read_reshape(const struct rdl__infer *infer, struct reshape *new)
 {
-    int64_t known = 1;
-    size_t at = rank;
-    for (size_t i = 0; i < rank; i++) {
-        if (dims[i] == -1 && at != rank)
+    const struct rdl__shape *x = &infer->in[0].shape;
+    RDL_TRY(rdl__op_ints(infer, 1, new->dims, RDL_MAX_RANK, &new->rank));
+    const bool allow_zero = rdl__attr_int(infer->node, "allowzero", 0) != 0;
+    for (size_t i = 0; i < new->rank; i++) {
+        if (new->dims[i] < -1)
+            return rdl__fail(infer->error, RDL_ERR_SHAPE, "dimension %zu is %" PRId64, i,
+                             new->dims[i]);
+        if (new->dims[i] != 0 || allow_zero)
+            continue;
+        if (i >= (size_t)x->rank)
+            return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                             "dimension %zu is 0, and the input has no such dimension to copy", i);
+        new->dims[i] = x->dims[i];
+        new->copied[i] = true;
+    }
+    return RDL_OK;
+}
+
+/* Replaces the one dimension given as -1. Copied dimensions stand on both sides and are left out, so
+ * that it can be told of an empty tensor too. */
+static enum rdl_status solve_dim(const struct rdl__infer *infer, struct reshape *new)
+{
+    const struct rdl__shape *x = &infer->in[0].shape;
+    int64_t known = 1, rest = 1;
+    size_t at = new->rank;
+    for (size_t i = 0; i < new->rank; i++) {
+        if (new->dims[i] == -1 && at != new->rank)
             return rdl__fail(infer->error, RDL_ERR_SHAPE, "two dimensions are -1");
-        if (dims[i] < -1)
-            return rdl__fail(infer->error, RDL_ERR_SHAPE, "dimension %zu is %" PRId64, i, dims[i]);
-        if (dims[i] == -1)
+        if (new->dims[i] == -1)
             at = i;
-        else if (!rdl__mul_dim(known, dims[i], &known))
+        else if (!new->copied[i] && !rdl__mul_dim(known, new->dims[i], &known))
             return rdl__fail(infer->error, RDL_ERR_OVERFLOW, "the new shape is too large");
     }
-    if (at != rank && (known == 0 ? count == 0 : count % known == 0)) {
-        dims[at] = known == 0 ? 0 : count / known;
-        return RDL_OK;
-    }
-    if (at == rank && known == count)
-        return RDL_OK;
-    struct rdl__shape wanted;
-    char a[RDL__SHAPE_TEXT_BYTES], b[RDL__SHAPE_TEXT_BYTES];
-    rdl__shape_set(&wanted, (int32_t)rank, dims);
-    return rdl__fail(infer->error, RDL_ERR_SHAPE, "%s cannot become %s",
-                     rdl__shape_text(&infer->in[0].shape, a, sizeof a),
-                     rdl__shape_text(&wanted, b, sizeof b));
+    for (int32_t d = 0; d < x->rank; d++)
+        rest *= (size_t)d < new->rank && new->copied[d] ? 1 : x->dims[d];
+    if (at != new->rank && known != 0 && rest % known == 0)
+        new->dims[at] = rest / known;
+    return RDL_OK;
 }
 
 static enum rdl_status infer_reshape(const struct rdl__infer *infer)
 {
     const struct rdl__shape *x = &infer->in[0].shape;
-    int64_t dims[RDL_MAX_RANK];
-    size_t rank;
-    RDL_TRY(rdl__op_ints(infer, 1, dims, RDL_MAX_RANK, &rank));
-    const bool allow_zero = rdl__attr_int(infer->node, "allowzero", 0) != 0;
-    for (size_t i = 0; i < rank; i++) {
-        if (dims[i] != 0 || allow_zero)
-            continue;
-        if (i >= (size_t)x->rank)
-            return rdl__fail(infer->error, RDL_ERR_SHAPE,
-                             "dimension %zu is 0, and the input has no such dimension to copy", i);
-        dims[i] = x->dims[i];
+    struct reshape new = {.rank = 0};
+    RDL_TRY(read_reshape(infer, &new));
+    RDL_TRY(solve_dim(infer, &new));
+    struct rdl__shape wanted;
+    rdl__shape_set(&wanted, (int32_t)new.rank, new.dims);
+    bool solved = true;
+    for (size_t i = 0; i < new.rank; i++)
+        solved = solved && new.dims[i] >= 0;
+    if (solved)
+        RDL_TRY(rdl__shape_check(wanted.rank, wanted.dims, infer->error));
+    if (!solved || rdl__shape_count(&wanted) != rdl__shape_count(x)) {
+        char a[RDL__SHAPE_TEXT_BYTES], b[RDL__SHAPE_TEXT_BYTES];
+        return rdl__fail(infer->error, RDL_ERR_SHAPE, "%s cannot become %s",
+                         rdl__shape_text(x, a, sizeof a), rdl__shape_text(&wanted, b, sizeof b));
     }
-    RDL_TRY(solve_dim(infer, dims, rank, (int64_t)rdl__shape_count(x)));
-    return rdl__op_out(infer, 0, infer->in[0].dtype, (int32_t)rank, dims);
+    return rdl__op_out(infer, 0, infer->in[0].dtype, wanted.rank, wanted.dims);
 }
 
 /* Reshape@5 (13: more dtypes) and @14 (19, 21, ...: more dtypes) with allowzero. */
