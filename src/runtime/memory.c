@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/status.h"
+#include "os/thread.h"
 #include "runtime/lane.h"
 
 #include <inttypes.h>
@@ -95,6 +96,17 @@ static struct rdl__block *hand_out(struct rdl__device *device, struct rdl__lane 
     return block;
 }
 
+/* Notes that memory came back, and wakes the first who waits; but not for what that one gives back
+ * itself on its way up the ladder, after which it looks once more anyway. */
+static void note_free_locked(struct rdl__memory *memory) RDL_REQUIRES(memory->lock)
+{
+    if (memory->climber == rdl__thread_token())
+        return;
+    memory->frees++;
+    if (memory->head != NULL)
+        rdl__park_wake(&memory->head->park);
+}
+
 /* Puts idle blocks into the store and wakes the first who waits. */
 static void store_put(struct rdl__device *device, struct rdl__block *list)
 {
@@ -106,9 +118,7 @@ static void store_put(struct rdl__device *device, struct rdl__block *list)
         rdl__store_put_locked(memory, list);
         list = next;
     }
-    memory->frees++;
-    if (memory->head != NULL)
-        rdl__park_wake(&memory->head->park);
+    note_free_locked(memory);
     rdl__lock_release(&memory->lock);
 }
 
@@ -125,9 +135,7 @@ static void pend(struct rdl__device *device, struct rdl__block *block)
     block->next = memory->pending;
     memory->pending = block;
     memory->pending_bytes += block->size_bytes;
-    memory->frees++;
-    if (memory->head != NULL)
-        rdl__park_wake(&memory->head->park); /* it can wait for the points now */
+    note_free_locked(memory); /* the first who waits can wait for the points now */
     rdl__lock_release(&memory->lock);
 }
 
@@ -210,9 +218,7 @@ void rdl__memory_poll_pending(struct rdl__device *device)
         if (waiting != NULL) {
             last->next = memory->pending;
             memory->pending = waiting;
-            memory->frees++; /* who looked meanwhile saw nothing pending */
-            if (memory->head != NULL)
-                rdl__park_wake(&memory->head->park);
+            note_free_locked(memory); /* who looked meanwhile saw nothing pending */
         }
         rdl__lock_release(&memory->lock);
     }
@@ -374,9 +380,7 @@ static void uncharge(struct rdl__memory *memory, size_t size_bytes)
 {
     rdl__lock_acquire(&memory->lock);
     memory->reserved_bytes -= size_bytes;
-    memory->frees++;
-    if (memory->head != NULL)
-        rdl__park_wake(&memory->head->park);
+    note_free_locked(memory);
     rdl__lock_release(&memory->lock);
 }
 
@@ -598,12 +602,15 @@ static void leave(struct rdl__device *device, struct rdl__memory_waiter *waiter)
     rdl__lock_release(&memory->lock);
 }
 
-/* Whether it is the waiter's turn, and how often memory had come back by then. */
-static bool is_first(struct rdl__device *device, struct rdl__memory_waiter *waiter, uint64_t *frees,
-                     bool *refused)
+/* Whether it is the waiter's turn, and how often memory had come back by then. climbing: the thread is
+ * about to climb the ladder if it is. */
+static bool is_first(struct rdl__device *device, struct rdl__memory_waiter *waiter, bool climbing,
+                     uint64_t *frees, bool *refused)
 {
     rdl__lock_acquire(&device->memory.lock);
     const bool first = device->memory.head == waiter;
+    if (first)
+        device->memory.climber = climbing ? rdl__thread_token() : 0;
     *frees = device->memory.frees;
     *refused = waiter->refused;
     rdl__lock_release(&device->memory.lock);
@@ -623,9 +630,9 @@ static enum rdl_status wait_in_turn(struct rdl__device *device, struct rdl__lane
     while (status == RDL_ERR_NO_MEMORY) {
         uint64_t before, after;
         bool refused;
-        if (is_first(device, &waiter, &before, &refused) && !refused)
+        if (is_first(device, &waiter, true, &before, &refused) && !refused)
             status = climb(device, lane, wants, n, deadline_ns, cancel);
-        const bool first = is_first(device, &waiter, &after, &refused);
+        const bool first = is_first(device, &waiter, false, &after, &refused);
         if (status != RDL_ERR_NO_MEMORY)
             break;
         if (refused)
@@ -712,9 +719,7 @@ void rdl__memory_limit(struct rdl__device *device, size_t limit_bytes)
     struct rdl__memory *memory = &device->memory;
     rdl__lock_acquire(&memory->lock);
     memory->limit_bytes = limit_bytes;
-    memory->frees++; /* who waits looks again: there may be room now */
-    if (memory->head != NULL)
-        rdl__park_wake(&memory->head->park);
+    note_free_locked(memory); /* who waits looks again: there may be room now */
     rdl__lock_release(&memory->lock);
 }
 

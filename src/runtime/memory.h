@@ -95,6 +95,8 @@ struct rdl__memory {
     uint32_t n_waiters RDL_GUARDED_BY(&lock);
     uint64_t frees RDL_GUARDED_BY(&lock); /* times that memory came back: who looks, then waits, sees
                                              whether it missed one */
+    uintptr_t climber RDL_GUARDED_BY(&lock); /* token of the thread that is first in the queue and on
+                                                the ladder; 0: none */
     struct rdl__memory_counts counts; /* of blocks handed out by the store itself */
     int64_t allocated_peak RDL_GUARDED_BY(&lock); /* as far as rdl__memory_read_stats saw */
     _Atomic int64_t retries, ooms;

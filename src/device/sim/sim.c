@@ -11,7 +11,6 @@
 
 #define DEFAULT_WORKERS 2
 #define DEFAULT_MEMORY ((size_t)1 << 30)
-#define MAX_USES 65536
 
 bool sim_fault(struct sim_device *device, _Atomic uint64_t *calls, uint64_t n)
 {
@@ -442,10 +441,6 @@ static void sim_close(void *object)
     }
     sim_memory_unmap(device);
     rdl__free(device->threads);
-    rdl__lock_acquire(&device->lock);
-    struct sim_use *uses = device->uses;
-    rdl__lock_release(&device->lock);
-    rdl__free(uses);
     rdl__cond_fini(&device->work_cond);
     rdl__lock_fini(&device->lock);
     rdl__free(device);
@@ -483,17 +478,10 @@ static enum rdl_status sim_open(const struct rdl_device_options *options, void *
         device->options.memory_bytes = DEFAULT_MEMORY;
     rdl__lock_init(&device->lock, RDL__RANK_SIM);
     rdl__cond_init(&device->work_cond);
-    struct sim_use *uses = rdl__alloc(MAX_USES * sizeof *uses);
     rdl__lock_acquire(&device->lock);
     device->random = device->options.seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
-    device->uses = uses;
-    device->cap_uses = uses != NULL ? MAX_USES : 0;
     rdl__lock_release(&device->lock);
-    enum rdl_status status = RDL_OK;
-    if (uses == NULL)
-        status = rdl__fail_memory(error, "sim device: uses", MAX_USES * sizeof *uses);
-    if (status == RDL_OK)
-        status = sim_memory_map(device, error);
+    enum rdl_status status = sim_memory_map(device, error);
     if (status == RDL_OK)
         status = start_workers(device, error);
     if (status != RDL_OK)

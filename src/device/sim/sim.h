@@ -20,6 +20,8 @@
 #include "os/thread.h"
 
 #define SIM_MAX_STREAMS 1100 /* most lanes of a device, and some */
+#define SIM_MAX_RANGES 16384 /* most segments, and most pieces of memory in use */
+#define SIM_MAX_USES 65536   /* most uses of bytes that the host has not seen pass */
 
 enum sim_kind { SIM_SEGMENT, SIM_COPY, SIM_FILL, SIM_RECORD, SIM_WAIT };
 
@@ -71,6 +73,7 @@ struct sim_range {
     uintptr_t begin, end;
 };
 
+/** The lists are of fixed size, so that no check fails for want of memory. */
 struct sim_device {
     struct rdl_sim_options options;
     char *region;           /* addresses that the runtime sees; no access */
@@ -86,12 +89,10 @@ struct sim_device {
     uint64_t random RDL_GUARDED_BY(&lock);
     struct sim_stream *streams[SIM_MAX_STREAMS] RDL_GUARDED_BY(&lock);
     uint32_t n_streams RDL_GUARDED_BY(&lock); /* highest index used + 1 */
-    struct sim_range *taken RDL_GUARDED_BY(&lock); /* sorted segments of the region */
-    size_t n_taken RDL_GUARDED_BY(&lock), cap_taken RDL_GUARDED_BY(&lock);
-    struct sim_range *live RDL_GUARDED_BY(&lock); /* sorted, apart: handed out to users */
-    size_t n_live RDL_GUARDED_BY(&lock), cap_live RDL_GUARDED_BY(&lock);
-    struct sim_use *uses RDL_GUARDED_BY(&lock);
-    size_t n_uses RDL_GUARDED_BY(&lock), cap_uses RDL_GUARDED_BY(&lock);
+    size_t n_taken RDL_GUARDED_BY(&lock), n_live RDL_GUARDED_BY(&lock), n_uses RDL_GUARDED_BY(&lock);
+    struct sim_range taken[SIM_MAX_RANGES] RDL_GUARDED_BY(&lock); /* sorted segments of the region */
+    struct sim_range live[SIM_MAX_RANGES] RDL_GUARDED_BY(&lock);  /* sorted: handed out to users */
+    struct sim_use uses[SIM_MAX_USES] RDL_GUARDED_BY(&lock);
     uint64_t host_seen[SIM_MAX_STREAMS] RDL_GUARDED_BY(&lock);
 
     /* Calls so far, for the n-th failure; atomic since some are counted without the lock. */

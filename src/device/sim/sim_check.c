@@ -70,9 +70,9 @@ bool sim_check_use_locked(struct sim_stream *stream, uint64_t number, const void
     }
     if (covered)
         return right;
-    if (device->n_uses == device->cap_uses)
+    if (device->n_uses == SIM_MAX_USES)
         prune_locked(device);
-    if (device->n_uses < device->cap_uses) /* when full of unseen uses, the newest goes unchecked */
+    if (device->n_uses < SIM_MAX_USES) /* when full of unseen uses, the newest goes unchecked */
         device->uses[device->n_uses++] =
             (struct sim_use){begin, end, number, stream->index, write};
     return right;

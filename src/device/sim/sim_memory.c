@@ -48,11 +48,6 @@ void sim_memory_unmap(struct sim_device *device)
         (void)munmap(device->alias, device->region_bytes);
     if (device->region != NULL)
         (void)munmap(device->region, device->region_bytes);
-    rdl__lock_acquire(&device->lock); /* no worker is left; for the checker */
-    struct sim_range *taken = device->taken, *live = device->live;
-    rdl__lock_release(&device->lock);
-    rdl__free(taken);
-    rdl__free(live);
 }
 
 void *sim_alias(const struct sim_device *device, const void *address)
@@ -61,12 +56,6 @@ void *sim_alias(const struct sim_device *device, const void *address)
     if (at >= base && at < base + device->region_bytes)
         return device->alias + (at - base);
     return (void *)at;
-}
-
-/* A larger array of ranges if n fills cap; called without the lock, since it allocates. */
-static struct sim_range *grown(size_t cap)
-{
-    return rdl__alloc(2 * cap * sizeof(struct sim_range));
 }
 
 static void insert_at(struct sim_range *ranges, size_t *n, size_t at, struct sim_range range)
@@ -109,40 +98,17 @@ enum rdl_status sim_memory_new(void *object, size_t size_bytes, void **out)
         return RDL_ERR_NO_MEMORY;
     const size_t size = (size_bytes + GRAIN - 1) / GRAIN * GRAIN;
     enum rdl_status status = RDL_ERR_NO_MEMORY;
-    struct sim_range *spare = NULL, *old = NULL;
-    for (;;) {
-        rdl__lock_acquire(&device->lock);
-        const size_t cap = device->cap_taken;
-        if (device->n_taken == cap && spare == NULL) {
-            rdl__lock_release(&device->lock);
-            spare = grown(cap > 0 ? cap : 64);
-            if (spare == NULL)
-                return RDL_ERR_NO_MEMORY;
-            continue;
-        }
-        if (device->n_taken == cap) {
-            if (cap > 0)
-                memcpy(spare, device->taken, cap * sizeof *spare);
-            old = device->taken;
-            device->taken = spare;
-            device->cap_taken = 2 * (cap > 0 ? cap : 64);
-            spare = NULL;
-        }
-        uintptr_t begin;
-        size_t at;
-        if (device->lost) {
-            status = RDL_ERR_DEVICE_LOST;
-        } else if (find_gap_locked(device, size, &begin, &at)) {
-            insert_at(device->taken, &device->n_taken, at,
-                      (struct sim_range){begin, begin + size});
-            *out = (void *)begin;
-            status = RDL_OK;
-        }
-        rdl__lock_release(&device->lock);
-        break;
+    uintptr_t begin;
+    size_t at;
+    rdl__lock_acquire(&device->lock);
+    if (device->lost) {
+        status = RDL_ERR_DEVICE_LOST;
+    } else if (device->n_taken < SIM_MAX_RANGES && find_gap_locked(device, size, &begin, &at)) {
+        insert_at(device->taken, &device->n_taken, at, (struct sim_range){begin, begin + size});
+        *out = (void *)begin;
+        status = RDL_OK;
     }
-    rdl__free(spare);
-    rdl__free(old);
+    rdl__lock_release(&device->lock);
     return status;
 }
 
@@ -159,7 +125,8 @@ void sim_memory_free(void *object, void *memory, size_t size_bytes)
     rdl__lock_release(&device->lock);
 }
 
-/* Marks the range as live or not; false if it overlaps a live one, or was not live. */
+/* Marks the range as live or not; false if it overlaps a live one, or was not live, or if the list is
+ * full: then the work that uses it is refused, and a test sees that it asks for too much. */
 static bool mark_locked(struct sim_device *device, struct sim_range range, bool live)
     RDL_REQUIRES(device->lock)
 {
@@ -169,7 +136,7 @@ static bool mark_locked(struct sim_device *device, struct sim_range range, bool 
     const bool match = at < device->n_live && device->live[at].begin == range.begin &&
                        device->live[at].end == range.end;
     const bool overlap = at < device->n_live && device->live[at].begin < range.end;
-    if (live ? overlap : !match)
+    if (live ? overlap || device->n_live == SIM_MAX_RANGES : !match)
         return false;
     if (live)
         insert_at(device->live, &device->n_live, at, range);
@@ -184,30 +151,9 @@ void sim_memory_live(void *object, void *stream, void *memory, size_t size_bytes
     if (size_bytes == 0)
         return;
     const struct sim_range range = {(uintptr_t)memory, (uintptr_t)memory + size_bytes};
-    struct sim_range *spare = NULL, *old = NULL;
-    for (;;) {
-        rdl__lock_acquire(&device->lock);
-        const size_t cap = device->cap_live;
-        if (device->n_live < cap || spare != NULL)
-            break;
-        rdl__lock_release(&device->lock);
-        spare = grown(cap > 0 ? cap : 64);
-        if (spare == NULL)
-            return; /* a check less; the device goes on */
-    }
-    if (device->n_live == device->cap_live) {
-        const size_t cap = device->cap_live;
-        if (cap > 0)
-            memcpy(spare, device->live, cap * sizeof *spare);
-        old = device->live;
-        device->live = spare;
-        device->cap_live = 2 * (cap > 0 ? cap : 64);
-        spare = NULL;
-    }
+    rdl__lock_acquire(&device->lock);
     const bool right = mark_locked(device, range, live);
     rdl__lock_release(&device->lock);
-    rdl__free(spare);
-    rdl__free(old);
     if (!right)
         rdl__add_relaxed(&device->violations, 1);
     if (stream == NULL)
