@@ -10,6 +10,8 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "graph/passes/passes.h"
+#include "model/fold.h"
 #include "onnx/onnx.h"
 #include "ops/ops.h"
 #include "os/fork.h"
@@ -93,6 +95,24 @@ static enum rdl_status stopped(const struct load *load, enum rdl_status status)
     return cause != RDL_OK ? cause : status;
 }
 
+static enum rdl_status fold_node(void *user, const struct rdl__graph *graph,
+                                 const struct rdl__node *node, struct rdl__desc *out,
+                                 struct rdl_error *error)
+{
+    const struct load *load = user;
+    RDL_TRY(rdl__limits_check(&load->limits, error));
+    struct rdl__desc *in = RDL__ARENA_ARRAY(graph->arena, struct rdl__desc, node->n_inputs + 1);
+    if (in == NULL)
+        return rdl__fail_memory(error, "fold", node->n_inputs * sizeof *in);
+    for (uint32_t i = 0; i < node->n_inputs; i++)
+        if (node->inputs[i] != RDL__NO_VALUE && graph->values[node->inputs[i]].constant != NULL)
+            in[i] = *graph->values[node->inputs[i]].constant;
+    if (!rdl__can_fold(node, in))
+        return rdl__fail(error, RDL_ERR_UNSUPPORTED, "an input is not known");
+    RDL_TRY(rdl__infer_node(node, in, out, error));
+    return rdl__fold(node, in, out, graph->arena, rdl__isa_best(), error);
+}
+
 static enum rdl_status check_ports(const struct rdl__graph *graph, struct rdl_error *error)
 {
     for (uint32_t i = 0; i < graph->n_inputs; i++) {
@@ -115,6 +135,10 @@ static enum rdl_status compile_graph(struct load *load, struct rdl__graph *graph
 {
     const uint32_t n_file_nodes = graph->n_nodes;
     RDL_TRY(check_ports(graph, load->error));
+    if (!load->options.no_fusion) {
+        RDL_TRY(rdl__limits_check(&load->limits, load->error));
+        RDL_TRY(rdl__graph_optimize(graph, rdl__op_find, fold_node, load, load->error));
+    }
     return rdl__program_compile(graph, n_file_nodes, load->device, &load->limits, out,
                                 load->error);
 }
