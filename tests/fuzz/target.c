@@ -7,11 +7,13 @@
 #include "graph/uses.h"
 #include "onnx/onnx.h"
 #include "ops/ops.h"
+#include "raddle/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#define MAX_PORTS 4
 #define MEMORY_LIMIT ((size_t)64 << 20)
 #define DEADLINE_NS INT64_C(5000000000)  /* the importer is told to stop */
 #define PATIENCE_NS INT64_C(60000000000) /* and must have done so, on the slowest machine */
@@ -130,6 +132,70 @@ static enum rdl_status run(const void *data, size_t size, struct rdl__arena *are
     return RDL_OK;
 }
 
+/* A zeroed value for an input, free dimensions being 2; NULL if it would be large or no tensor. */
+static struct rdl_value *make_input(const struct rdl_port *port)
+{
+    int64_t dims[RDL_MAX_RANK], count = 1;
+    struct rdl_tensor *tensor;
+    struct rdl_value *value = NULL;
+    if (port->kind != RDL_VALUE_TENSOR || port->dtype == RDL_DTYPE_NONE || port->rank < 0)
+        return NULL;
+    for (int32_t i = 0; i < port->rank; i++) {
+        dims[i] = port->dims[i] < 0 ? 2 : port->dims[i];
+        if (dims[i] > 4096 || (count *= dims[i]) > 4096)
+            return NULL;
+    }
+    if (rdl_tensor_new(port->dtype, port->rank, dims, &tensor, NULL) != RDL_OK)
+        return NULL;
+    REQUIRE(rdl_value_from_tensor(tensor, &value, NULL) == RDL_OK);
+    rdl_tensor_release(tensor);
+    return value;
+}
+
+/* Runs a model that loaded: shapes are inferred, memory is planned, kernels run. */
+static void run_model(struct rdl_model model)
+{
+    struct rdl_value *inputs[MAX_PORTS] = {NULL}, *outputs[MAX_PORTS] = {NULL};
+    struct rdl_model_info *info;
+    struct rdl_error error = {.message = ""};
+    REQUIRE(rdl_model_get_info(model, &info, &error) == RDL_OK);
+    const size_t n_inputs = rdl_model_info_input_count(info);
+    const size_t n_outputs = rdl_model_info_output_count(info);
+    bool complete = n_inputs <= MAX_PORTS && n_outputs <= MAX_PORTS;
+    for (size_t i = 0; complete && i < n_inputs; i++)
+        complete = (inputs[i] = make_input(rdl_model_info_input(info, i))) != NULL;
+    if (complete) {
+        const struct rdl_run_options options = {.size = sizeof options,
+                                                .deadline_ns = rdl_deadline_in_ns(DEADLINE_NS)};
+        const enum rdl_status status =
+            rdl_model_run(model, inputs, n_inputs, outputs, n_outputs, &options, &error);
+        REQUIRE(status == RDL_OK || (error.status == status && error.message[0] != '\0'));
+        REQUIRE(status != RDL_ERR_INTERNAL && status != RDL_ERR_ARGUMENT);
+    }
+    for (size_t i = 0; i < MAX_PORTS; i++) {
+        rdl_value_release(inputs[i]);
+        rdl_value_release(outputs[i]);
+    }
+    rdl_model_info_release(info);
+}
+
+/* Loads the file through the public door, which folds and compiles as well. */
+static void load(const void *data, size_t size, enum rdl_status imported)
+{
+    struct rdl_model model;
+    struct rdl_error error = {.message = ""};
+    const struct rdl_load_options options = {.size = sizeof options,
+                                             .memory_limit_bytes = MEMORY_LIMIT,
+                                             .deadline_ns = rdl_deadline_in_ns(DEADLINE_NS)};
+    const enum rdl_status status = rdl_model_load_memory(data, size, &options, &model, &error);
+    REQUIRE(status == RDL_OK || (error.status == status && error.message[0] != '\0'));
+    REQUIRE(status != RDL_ERR_INTERNAL && status != RDL_ERR_ARGUMENT);
+    REQUIRE(status != RDL_OK || imported == RDL_OK);
+    if (status == RDL_OK)
+        run_model(model);
+    rdl_model_close(model);
+}
+
 enum rdl_status fuzz_one(const void *data, size_t size, struct rdl_error *error)
 {
     const int64_t begin = now_ns();
@@ -143,6 +209,7 @@ enum rdl_status fuzz_one(const void *data, size_t size, struct rdl_error *error)
     REQUIRE(status == RDL_OK || status == RDL_ERR_MODEL || status == RDL_ERR_UNSUPPORTED ||
             status == RDL_ERR_NO_MEMORY || status == RDL_ERR_IO || status == RDL_ERR_CANCELLED);
     rdl__arena_fini(&arena);
+    load(data, size, status);
     REQUIRE(now_ns() - begin < PATIENCE_NS);
     return status;
 }

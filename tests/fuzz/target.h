@@ -1,5 +1,5 @@
 /*
- * What is fuzzed: everything that a file of a stranger reaches before it is run.
+ * What is fuzzed: everything that a stranger's file reaches.
  */
 #ifndef TESTS_FUZZ_TARGET_H
 #define TESTS_FUZZ_TARGET_H
@@ -8,7 +8,8 @@
 
 /**
  * Imports data [size] with the library's operators under a memory limit and a deadline, checks what
- * every graph must keep, runs the passes, and checks again. A fault of ours aborts.
+ * every graph must keep, runs the passes, and checks again. Then loads it through the public door and,
+ * if its inputs are small, runs it once. A fault of ours aborts.
  *
  * @param error  receives the message of a refusal
  * @return what the importer or the passes said
