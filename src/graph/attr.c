@@ -5,6 +5,8 @@
  */
 #include "graph/graph.h"
 
+#include <string.h>
+
 const struct rdl__attr *rdl__attr_find(const struct rdl__node *node, const char *name)
 {
     for (uint32_t i = 0; i < node->n_attrs; i++)

@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Room for one more element in an array of *cap, of which n are used; NULL if there is no memory. */
 static void *grow(struct rdl__arena *arena, void *array, uint32_t n, uint32_t *cap, size_t size)

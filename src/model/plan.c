@@ -363,6 +363,10 @@ static enum rdl_status place_ports(struct making *making)
         const int32_t value = program->outputs[k].value;
         const struct rdl__desc *desc = &making->descs[value];
         struct rdl__plan_port *port = &making->plan->outputs[k];
+        if (desc->dtype == RDL_STRING)
+            return rdl__fail(making->error, RDL_ERR_UNSUPPORTED,
+                             "output \"%s\": string tensors are not supported",
+                             program->outputs[k].name);
         *port = (struct rdl__plan_port){
             .dtype = desc->dtype, .shape = desc->shape, .bytes = bytes_of(desc)};
         if (desc->data != NULL) {

@@ -53,8 +53,10 @@ static bool clone_desc(struct rdl__arena *arena, struct rdl__desc *to, const str
 {
     size_t bytes = 0;
     *to = *from;
-    if (from->data == NULL || from->dtype == RDL_STRING)
-        return true; /* strings stay where no kernel reads them: nothing here supports them */
+    if (from->dtype == RDL_STRING)
+        to->data = NULL; /* no kernel reads strings, and plans refuse them as outputs */
+    if (to->data == NULL)
+        return true;
     if (!rdl__tensor_bytes(from->dtype, &from->shape, &bytes))
         return false;
     return (to->data = clone_bytes(arena, from->data, bytes)) != NULL;
@@ -256,7 +258,7 @@ static enum rdl_status lay_out(struct compile *compile, size_t *total)
         if ((compile->known[i] || bytes <= RDL__HOST_CONSTANT_BYTES) &&
             !clone_desc(&program->arena, &value->constant, constant))
             return no_memory(compile);
-        if (compile->bound[i]) {
+        if (compile->bound[i] && constant->dtype != RDL_STRING) {
             value->offset_bytes = *total;
             if (!rdl__add_size(*total, bytes, total) || !rdl__align_size(*total, RDL_ALIGN, total))
                 return no_memory(compile);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 bool rdl__op_has(const struct rdl__node *node, uint32_t i)
 {

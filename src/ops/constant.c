@@ -4,6 +4,8 @@
  */
 #include "ops/common.h"
 
+#include <string.h>
+
 /* The one attribute that says the value. */
 static const struct rdl__attr *value_of(const struct rdl__node *node)
 {

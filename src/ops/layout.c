@@ -4,6 +4,7 @@
 #include "ops/common.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* ---------------------------------------------------------------------------------------- Concat */
 

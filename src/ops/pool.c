@@ -3,6 +3,8 @@
  */
 #include "ops/window.h"
 
+#include <string.h>
+
 static const struct rdl__attr_rule max_rules[] = {
     {"auto_pad", RDL__ATTR_STRING, false}, {"ceil_mode", RDL__ATTR_INT, false},
     {"dilations", RDL__ATTR_INTS, false},  {"kernel_shape", RDL__ATTR_INTS, true},

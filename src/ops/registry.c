@@ -3,6 +3,8 @@
  */
 #include "ops/ops.h"
 
+#include <string.h>
+
 #define RDL__OP(name, since) &rdl__op_##name##_##since,
 static const struct rdl__op *const registry[] = {
 #include "ops/list.h"

@@ -4,6 +4,7 @@
 #include "ops/window.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* Sizes beyond this make no sense in a window, and below it none of the sums here overflows. */
 #define LARGEST ((int64_t)1 << 40)

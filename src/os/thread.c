@@ -73,6 +73,6 @@ void rdl__thread_join(struct rdl__thread *thread)
 
 uintptr_t rdl__thread_token(void)
 {
-    static _Thread_local char token;
+    static _Thread_local char token __attribute__((tls_model("initial-exec")));
     return (uintptr_t)&token;
 }

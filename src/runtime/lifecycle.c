@@ -31,7 +31,7 @@ static _Atomic int state = FRESH;
 static struct rdl_config config;
 static struct rdl__table *tables[MAX_TABLES] RDL_GUARDED_BY(&rdl__lifecycle_lock);
 static uint32_t n_tables RDL_GUARDED_BY(&rdl__lifecycle_lock);
-static _Thread_local bool in_callback;
+static _Thread_local bool in_callback __attribute__((tls_model("initial-exec")));
 
 bool rdl__in_callback(void)
 {

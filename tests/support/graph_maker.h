@@ -10,6 +10,7 @@
 #include "support/cmocka.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /** Operators of the tests: names, counts and flags as the registry's, no kernels. */
 static inline const struct rdl__op *maker_find(const char *domain, const char *name, int64_t opset)

@@ -3,6 +3,8 @@
  */
 #include "support/graph_maker.h"
 
+#include <string.h>
+
 static void graph_new_is_empty(void **state)
 {
     (void)state;

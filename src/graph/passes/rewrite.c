@@ -7,6 +7,7 @@
 
 #include <float.h>
 #include <stdio.h>
+#include <string.h>
 
 bool rdl__node_is(const struct rdl__node *node, const char *op)
 {

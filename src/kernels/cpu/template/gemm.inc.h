@@ -26,10 +26,12 @@ enum rdl_status RDL_ISA(rdl__k_gemm_f32)(const struct rdl__kernel_call *call)
     const float *bias = call->bind[2];
     const int64_t tiles = g->row_tiles * g->panel_tiles;
     for (size_t t = call->tile_begin; t < call->tile_end; t++) {
-        const int64_t matrix = (int64_t)t / tiles, tile = (int64_t)t % tiles;
+        const bool whole = tiles == 1; /* no divisions for small products */
+        const int64_t matrix = whole ? (int64_t)t : (int64_t)t / tiles;
+        const int64_t tile = whole ? 0 : (int64_t)t % tiles;
         /* Row tiles run inside: a group of panels is read once for all rows. */
-        const int64_t row = tile % g->row_tiles * g->tile_rows;
-        const int64_t col = tile / g->row_tiles * g->tile_panels * PANEL_COLS;
+        const int64_t row = whole ? 0 : tile % g->row_tiles * g->tile_rows;
+        const int64_t col = whole ? 0 : tile / g->row_tiles * g->tile_panels * PANEL_COLS;
         const int64_t rows = g->m - row < g->tile_rows ? g->m - row : g->tile_rows;
         const int64_t width = g->tile_panels * PANEL_COLS;
         int64_t a, b;
