@@ -84,4 +84,10 @@ static inline vf vf_min(vf a, vf b)
     return vf_select(a < b, a, b);
 }
 
+/** Every second element of a followed by b, from the first on. */
+static inline vf vf_even(vf a, vf b)
+{
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+}
+
 #endif

@@ -13,7 +13,8 @@ static ALWAYS_INLINE void pool_vectors(const int nv, const struct rdl__k_pool *p
     vf most[ACT_ROW];
     UNROLL for (int v = 0; v < nv; v++) most[v] = vf_set1(-__builtin_inff());
     /* A NaN is no larger than what is there, so it is passed over. */
-    STRIP_EACH_PLACE(&p->window, p->strips.part, rows + x, in, {
+    const struct places places = places_of(&p->window);
+    STRIP_EACH_PLACE(places, p->strips.part, rows + x, in, {
         UNROLL for (int v = 0; v < nv; v++) most[v] = vf_max(vf_load(in + v * VF_LANES), most[v]);
     })
     strip_store(nv, y, x, p->window.out[2], most);

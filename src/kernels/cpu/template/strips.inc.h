@@ -44,18 +44,31 @@ static void strip_load(const struct rdl__k_window *w, const struct rdl__k_strips
     }
 }
 
+/* The numbers of a window that a strip kernel loops over; constants where the caller's are. */
+struct places {
+    int64_t rows, cols;         /* kernel */
+    int64_t row_step, col_step; /* dilation */
+    int64_t stride;             /* of columns */
+};
+
+static inline struct places places_of(const struct rdl__k_window *w)
+{
+    return (struct places){w->kernel[1], w->kernel[2], w->dilation[1], w->dilation[2],
+                           w->stride[2]};
+}
+
 /* Runs `step` for each place of the kernel in the order of the weights, with `in` the copied inputs
- * of output column 0 under that place; rows: the copied row under the first kernel row. */
-#define STRIP_EACH_PLACE(w, part, rows, in, step)                                                  \
-    for (int64_t ky = 0; ky < (w)->kernel[1]; ky++) {                                              \
-        const float *in_row = (rows) + ky * (w)->dilation[1] * (part) * (w)->stride[2];            \
+ * of output column 0 under that place; above: the copied row under the first kernel row. */
+#define STRIP_EACH_PLACE(w, part, above, in, step)                                                 \
+    for (int64_t ky = 0; ky < (w).rows; ky++) {                                                    \
+        const float *in_row = (above) + ky * (w).row_step * (part) * (w).stride;                   \
         int64_t phase = 0, place = 0;                                                              \
-        for (int64_t kx = 0; kx < (w)->kernel[2]; kx++) {                                          \
+        for (int64_t kx = 0; kx < (w).cols; kx++) {                                                \
             const float *in = in_row + phase * (part) + place;                                     \
             step;                                                                                  \
-            phase += (w)->dilation[2];                                                             \
-            while (phase >= (w)->stride[2]) {                                                      \
-                phase -= (w)->stride[2];                                                           \
+            phase += (w).col_step;                                                                 \
+            while (phase >= (w).stride) {                                                          \
+                phase -= (w).stride;                                                               \
                 place++;                                                                           \
             }                                                                                      \
         }                                                                                          \
