@@ -210,7 +210,8 @@ static enum rdl_status init_ports(struct running *running)
             return rdl__fail_memory(running->error, "run", n * sizeof *memory);
         running->memory = memory;
     }
-    memset(memory, 0, n * sizeof *memory);
+    for (size_t i = 0; i < n; i++)
+        memory[i] = NULL;
     running->packed = memory;
     running->fresh = (struct rdl_value **)(void *)(memory + run->n_inputs);
     return RDL_OK;
@@ -380,6 +381,8 @@ static enum rdl_status get_memory(struct running *running)
             RDL_TRY(bind_given(running, i));
     if (!arena_fits(running) || !take_outputs(running))
         RDL_TRY(allocate_all(running));
+    if (run->output_allocator == NULL && running->device->backend->host_memory)
+        return RDL_OK;
     for (size_t i = 0; i < run->n_outputs; i++) {
         const struct rdl__plan_port *port = &running->plan->outputs[output_index(run, i)];
         if (run->outputs[i] != NULL || running->fresh[i] != NULL)
@@ -453,9 +456,13 @@ static void set_fixed_bases(const struct running *running, void **bases)
 static enum rdl_status execute_here(struct running *running, void **bases)
 {
     const struct rdl__run *run = running->run;
-    const uint32_t n_inputs = running->model->program->n_inputs;
-    for (size_t i = 0; i < run->n_inputs; i++)
-        RDL_TRY(input_data(running, i, &bases[RDL__BASE_FIRST_PORT + i]));
+    const size_t n_inputs = run->n_inputs;
+    for (size_t i = 0; i < n_inputs; i++) {
+        const struct rdl_tensor *tensor = run->inputs[i]->tensor;
+        bases[RDL__BASE_FIRST_PORT + i] = tensor->data;
+        if (!tensor->is_contiguous)
+            RDL_TRY(input_data(running, i, &bases[RDL__BASE_FIRST_PORT + i]));
+    }
     for (size_t i = 0; i < run->n_outputs; i++)
         bases[RDL__BASE_FIRST_PORT + n_inputs + output_index(run, i)] =
             output_tensor(running, i)->data;
@@ -526,7 +533,7 @@ static enum rdl_status execute(struct running *running)
         if (bases == NULL)
             return rdl__fail_memory(running->error, "run", n * sizeof *bases);
     }
-    for (uint32_t i = RDL__BASE_FIRST_PORT; i < n; i++)
+    for (size_t i = RDL__BASE_FIRST_PORT + running->run->n_inputs; i < n; i++)
         bases[i] = NULL; /* outputs that nobody asked for */
     set_fixed_bases(running, bases);
     enum rdl_status status = running->device->backend->asynchronous

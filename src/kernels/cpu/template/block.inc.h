@@ -240,6 +240,10 @@ static void product_blocks(const struct product *p, int64_t r, int64_t mr, int64
 
 static void product_run(const struct product *p)
 {
+    if (p->rows <= GEMM_MR && p->cols <= PANEL_COLS && p->depth <= GEMM_KC) {
+        product_blocks(p, 0, p->rows, 1, 0, 1, 0, p->depth); /* one block: the loops cost more */
+        return;
+    }
     const struct gemm_split s = gemm_split(p->rows, GEMM_MR, GEMM_FULL_MR);
     const int64_t panels = (p->cols + PANEL_COLS - 1) / PANEL_COLS;
     const int64_t last_np = block_panels(s.last), last_row = p->rows - s.last;
