@@ -50,7 +50,7 @@ struct rdl__k_conv {
 /** Reference; weights as in the model, [groups * out_channels, in_channels, kernel...]. */
 enum rdl_status rdl__k_conv_ref(const struct rdl__kernel_call *call);
 /** Returns the number of tiles. No scratch. */
-size_t rdl__k_conv_ref_plan(struct rdl__k_conv *params);
+size_t rdl__k_conv_ref_plan(struct rdl__k_conv *p);
 
 /** Packs a model's weights for rdl__k_conv_f32_*: as many floats, in the order of its row blocks. */
 void rdl__k_conv_pack(enum rdl__isa isa, float *dst, const float *weights, int64_t groups,
@@ -65,7 +65,7 @@ enum rdl_status rdl__k_conv_pack_f32(const struct rdl__kernel_call *call);
 
 /** Chooses the tiles; *scratch_bytes is what a tile range needs. @return number of tiles, or 0 if a
  * size overflows */
-size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *params, size_t *scratch_bytes);
+size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratch_bytes);
 /** As a matrix product, packed weights. A kernel of one place and stride 1 reads the image in place;
  * others gather columns in scratch. Source: ONNX Conv@1..22. */
 enum rdl_status rdl__k_conv_f32_portable(const struct rdl__kernel_call *call);
@@ -74,13 +74,13 @@ enum rdl_status rdl__k_conv_f32_avx512(const struct rdl__kernel_call *call);
 
 /** Cuts planes of a window of at most two dimensions into strips; *scratch_bytes holds the copied rows
  * of one. False if a size overflows. */
-bool rdl__k_strips_plan(const struct rdl__k_window *window, struct rdl__k_strips *strips,
+bool rdl__k_strips_plan(const struct rdl__k_window *w, struct rdl__k_strips *strips,
                         size_t *scratch_bytes);
 
 /** Whether the depthwise kernels take it: one input channel a group, at most two dimensions. */
-bool rdl__k_depthwise_takes(const struct rdl__k_conv *params);
+bool rdl__k_depthwise_takes(const struct rdl__k_conv *p);
 /** As rdl__k_conv_plan. */
-size_t rdl__k_depthwise_plan(struct rdl__k_conv *params, size_t *scratch_bytes);
+size_t rdl__k_depthwise_plan(struct rdl__k_conv *p, size_t *scratch_bytes);
 /** Directly, weights as in the model. */
 enum rdl_status rdl__k_depthwise_f32_portable(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_depthwise_f32_avx2(const struct rdl__kernel_call *call);

@@ -54,8 +54,8 @@ enum rdl_status rdl__k_binary_f32_avx512(const struct rdl__kernel_call *call);
     X(RELU)                                                                                        \
     X(CLIP)                                                                                        \
     X(HARD_SWISH)                                                                                  \
-    X(HARD_SIGMOID) X(SIGMOID) X(NEG) X(ABS) X(RECIPROCAL) X(SQRT) X(EXP) X(TANH) X(LOG) X(FLOOR)  \
-        X(CEIL) X(ERF)
+    X(HARD_SIGMOID)                                                                                \
+    X(SIGMOID) X(NEG) X(ABS) X(RECIPROCAL) X(SQRT) X(EXP) X(TANH) X(LOG) X(FLOOR) X(CEIL) X(ERF)
 
 enum rdl__k_unary_op {
 #define RDL__K_UNARY_ENUM(name) RDL__K_UNARY_##name,

@@ -81,24 +81,24 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-size_t rdl__k_gemm_plan(enum rdl__isa isa, struct rdl__k_gemm *g)
+size_t rdl__k_gemm_plan(enum rdl__isa isa, struct rdl__k_gemm *params)
 {
     const struct rdl__k_gemm_blocks blocks = rdl__k_gemm_blocks(isa);
     const int64_t cols = blocks.cols, mr = blocks.most;
-    const int64_t panels = ceil_div(g->n, cols);
-    int64_t rows = ceil_div(g->m, ceil_div(g->m, TILE_ROWS));
+    const int64_t panels = ceil_div(params->n, cols);
+    int64_t rows = ceil_div(params->m, ceil_div(params->m, TILE_ROWS));
     /* A very deep product: fewer rows, so that even one panel of them is a short tile. */
-    const int64_t column = g->k * cols > 0 ? g->k * cols : 1;
+    const int64_t column = params->k * cols > 0 ? params->k * cols : 1;
     if (rows > mr && rows > TILE_WORK * 4 / column)
         rows = TILE_WORK * 4 / column > mr ? TILE_WORK * 4 / column : mr;
-    if (rows < g->m)
+    if (rows < params->m)
         rows = ceil_div(rows, mr) * mr;
     int64_t width = TILE_WORK / (rows * column);
     width = width < 1 ? 1 : width > panels ? panels : width;
-    g->tile_rows = rows;
-    g->tile_panels = width;
-    g->row_tiles = ceil_div(g->m, rows);
-    g->panel_tiles = ceil_div(panels, width);
-    const int64_t matrices = g->batch.rank > 0 ? g->batch.count : 1;
-    return (size_t)(matrices * g->row_tiles * g->panel_tiles);
+    params->tile_rows = rows;
+    params->tile_panels = width;
+    params->row_tiles = ceil_div(params->m, rows);
+    params->panel_tiles = ceil_div(panels, width);
+    const int64_t matrices = params->batch.rank > 0 ? params->batch.count : 1;
+    return (size_t)(matrices * params->row_tiles * params->panel_tiles);
 }

@@ -31,14 +31,14 @@ struct rdl__k_pool {
     int64_t tile_planes;
     struct rdl__k_strips strips;
 };
-size_t rdl__k_pool_ref_plan(struct rdl__k_pool *params);
+size_t rdl__k_pool_ref_plan(struct rdl__k_pool *p);
 /** Source: ONNX MaxPool@1..22, AveragePool@7..22. */
 enum rdl_status rdl__k_pool_ref(const struct rdl__kernel_call *call);
 
 /** Whether the f32 kernels take it: MAX in at most two dimensions, without indices. */
-bool rdl__k_pool_f32_takes(const struct rdl__k_pool *params);
+bool rdl__k_pool_f32_takes(const struct rdl__k_pool *p);
 /** As rdl__k_conv_plan. */
-size_t rdl__k_pool_f32_plan(struct rdl__k_pool *params, size_t *scratch_bytes);
+size_t rdl__k_pool_f32_plan(struct rdl__k_pool *p, size_t *scratch_bytes);
 enum rdl_status rdl__k_pool_f32_portable(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_pool_f32_avx2(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_pool_f32_avx512(const struct rdl__kernel_call *call);
@@ -49,7 +49,7 @@ struct rdl__k_mean {
     int64_t rows, size;
     int64_t tile_rows;
 };
-size_t rdl__k_mean_plan(struct rdl__k_mean *params);
+size_t rdl__k_mean_plan(struct rdl__k_mean *p);
 /** Sums in double. Source: ONNX GlobalAveragePool@1..22. */
 enum rdl_status rdl__k_mean_ref(const struct rdl__kernel_call *call);
 /** f32: the sums of lanes that are a vector's length apart, then those of the lanes. */
@@ -64,7 +64,7 @@ struct rdl__k_softmax {
     int64_t outer, size, inner;
     int64_t tile_outer;
 };
-size_t rdl__k_softmax_plan(struct rdl__k_softmax *params);
+size_t rdl__k_softmax_plan(struct rdl__k_softmax *p);
 /** exp(x - max) / sum, the sum in double. Source: ONNX Softmax@1..13, LogSoftmax. */
 enum rdl_status rdl__k_softmax_ref(const struct rdl__kernel_call *call);
 /** f32, inner 1, not log. */
@@ -90,7 +90,7 @@ struct rdl__k_affine {
     int64_t batch, channels, size;
     int64_t tile_planes;
 };
-size_t rdl__k_affine_plan(struct rdl__k_affine *params);
+size_t rdl__k_affine_plan(struct rdl__k_affine *p);
 enum rdl_status rdl__k_affine_ref(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_affine_f32_portable(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_affine_f32_avx2(const struct rdl__kernel_call *call);

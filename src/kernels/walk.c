@@ -3,6 +3,9 @@
  */
 #include "kernels/walk.h"
 
+/* The analyser does not know that rank <= RDL_MAX_RANK.
+ * NOLINTBEGIN(clang-analyzer-security.ArrayBound) */
+
 /* Whether every operand goes through dims (i, i + 1) as through one. */
 static bool joins(const struct rdl__k_walk *walk, int32_t i)
 {
@@ -37,6 +40,8 @@ void rdl__k_walk_merge(struct rdl__k_walk *walk)
         walk->dims[0] = 1;
     }
 }
+
+/* NOLINTEND(clang-analyzer-security.ArrayBound) */
 
 void rdl__k_walk_broadcast(struct rdl__k_walk *walk, int operand, const struct rdl__shape *shape)
 {

@@ -59,12 +59,12 @@ static enum rdl_status lower_chain(const struct rdl__lower *lower, enum rdl__k_b
     }                                                                                              \
     const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
                                                        .name = #name_,                             \
-                                                       .since = since_,                            \
+                                                       .since = (since_),                          \
                                                        .min_inputs = (most) == 2 ? 2 : 1,          \
-                                                       .max_inputs = most,                         \
+                                                       .max_inputs = (most),                       \
                                                        .min_outputs = 1,                           \
                                                        .max_outputs = 1,                           \
-                                                       .flags = more_flags,                        \
+                                                       .flags = (more_flags),                      \
                                                        .infer = infer_binary,                      \
                                                        .lower = lower_##name_};
 
@@ -106,13 +106,13 @@ static enum rdl_status lower_unary(const struct rdl__lower *lower, enum rdl__k_u
     }                                                                                              \
     const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
                                                        .name = #name_,                             \
-                                                       .since = since_,                            \
+                                                       .since = (since_),                          \
                                                        .min_inputs = 1,                            \
                                                        .max_inputs = 1,                            \
                                                        .min_outputs = 1,                           \
                                                        .max_outputs = 1,                           \
                                                        .flags = RDL__OP_IN_PLACE,                  \
-                                                       .check = check_,                            \
+                                                       .check = (check_),                          \
                                                        .infer = infer_##name_,                     \
                                                        .lower = lower_##name_};
 

@@ -291,8 +291,8 @@ static enum rdl_status lower_gemm(const struct rdl__lower *lower)
 #define GEMM_OP(since_, least)                                                                     \
     const struct rdl__op rdl__op_Gemm_##since_ = {.domain = "",                                    \
                                                   .name = "Gemm",                                  \
-                                                  .since = since_,                                 \
-                                                  .min_inputs = least,                             \
+                                                  .since = (since_),                               \
+                                                  .min_inputs = (least),                           \
                                                   .max_inputs = 3,                                 \
                                                   .min_outputs = 1,                                \
                                                   .max_outputs = 1,                                \

@@ -295,7 +295,7 @@ static enum rdl_status check_transpose(const struct rdl__node *node, struct rdl_
 static enum rdl_status infer_transpose(const struct rdl__infer *infer)
 {
     const struct rdl__shape *x = &infer->in[0].shape;
-    int32_t perm[RDL_MAX_RANK];
+    int32_t perm[RDL_MAX_RANK] = {0};
     int64_t dims[RDL_MAX_RANK];
     RDL_TRY(read_perm(infer->node, x->rank, perm, infer->error));
     for (int32_t d = 0; d < x->rank; d++)
@@ -306,7 +306,7 @@ static enum rdl_status infer_transpose(const struct rdl__infer *infer)
 static enum rdl_status lower_transpose(const struct rdl__lower *lower)
 {
     const struct rdl__shape *x = &lower->in[0].shape, *y = &lower->out[0].shape;
-    int32_t perm[RDL_MAX_RANK];
+    int32_t perm[RDL_MAX_RANK] = {0};
     int64_t strides[RDL_MAX_RANK];
     RDL_TRY(read_perm(lower->node, x->rank, perm, lower->error));
     rdl__shape_strides(x, strides);

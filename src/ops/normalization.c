@@ -154,14 +154,14 @@ static enum rdl_status lower_norm(const struct rdl__lower *lower)
 #define NORM_OP(since_, check_)                                                                    \
     const struct rdl__op rdl__op_BatchNormalization_##since_ = {.domain = "",                      \
                                                                 .name = "BatchNormalization",      \
-                                                                .since = since_,                   \
+                                                                .since = (since_),                 \
                                                                 .min_inputs = 5,                   \
                                                                 .max_inputs = 5,                   \
                                                                 .min_outputs = 1,                  \
                                                                 .max_outputs = 5,                  \
                                                                 .flags = RDL__OP_IN_PLACE |        \
                                                                          RDL__OP_FUSES,            \
-                                                                .check = check_,                   \
+                                                                .check = (check_),                 \
                                                                 .infer = infer_norm,               \
                                                                 .prepare = prepare_norm,           \
                                                                 .lower = lower_norm};
@@ -231,7 +231,7 @@ static enum rdl_status lower_log_softmax(const struct rdl__lower *lower)
 #define SOFTMAX_OP(name_, since_, lower_)                                                          \
     const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
                                                        .name = #name_,                             \
-                                                       .since = since_,                            \
+                                                       .since = (since_),                          \
                                                        .min_inputs = 1,                            \
                                                        .max_inputs = 1,                            \
                                                        .min_outputs = 1,                           \
@@ -239,7 +239,7 @@ static enum rdl_status lower_log_softmax(const struct rdl__lower *lower)
                                                        .flags = RDL__OP_IN_PLACE,                  \
                                                        .check = check_softmax,                     \
                                                        .infer = infer_softmax,                     \
-                                                       .lower = lower_};
+                                                       .lower = (lower_)};
 
 /* Softmax@1 (11: negative axes) and @13. */
 SOFTMAX_OP(Softmax, 1, lower_softmax)

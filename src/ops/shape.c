@@ -162,7 +162,7 @@ static enum rdl_status read_axes(const struct rdl__infer *infer, int32_t rank,
         if (*given)
             RDL_TRY(rdl__op_ints(infer, 1, values, RDL_MAX_RANK, &n));
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; axes != NULL && i < n; i++) {
         int32_t axis;
         RDL_TRY(rdl__op_axis(infer->error, axes[i], rank, &axis));
         if (set[axis])
@@ -224,14 +224,14 @@ static enum rdl_status infer_unsqueeze(const struct rdl__infer *infer)
 #define AXES_OP(name_, since_, least, most, values, check_, infer_)                                \
     const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
                                                        .name = #name_,                             \
-                                                       .since = since_,                            \
-                                                       .min_inputs = least,                        \
-                                                       .max_inputs = most,                         \
+                                                       .since = (since_),                          \
+                                                       .min_inputs = (least),                      \
+                                                       .max_inputs = (most),                       \
                                                        .min_outputs = 1,                           \
                                                        .max_outputs = 1,                           \
-                                                       .value_inputs = values,                     \
-                                                       .check = check_,                            \
-                                                       .infer = infer_,                            \
+                                                       .value_inputs = (values),                   \
+                                                       .check = (check_),                          \
+                                                       .infer = (infer_),                          \
                                                        .lower = lower_same};
 
 /* Axes are an attribute before 13 (11: negative ones) and an input since (21, ...: more dtypes). */
@@ -288,13 +288,13 @@ static enum rdl_status lower_shape(const struct rdl__lower *lower)
 #define SHAPE_OP(since_, check_)                                                                   \
     const struct rdl__op rdl__op_Shape_##since_ = {.domain = "",                                   \
                                                    .name = "Shape",                                \
-                                                   .since = since_,                                \
+                                                   .since = (since_),                              \
                                                    .min_inputs = 1,                                \
                                                    .max_inputs = 1,                                \
                                                    .min_outputs = 1,                               \
                                                    .max_outputs = 1,                               \
                                                    .flags = RDL__OP_OF_SHAPE,                      \
-                                                   .check = check_,                                \
+                                                   .check = (check_),                              \
                                                    .infer = infer_shape,                           \
                                                    .lower = lower_shape};
 

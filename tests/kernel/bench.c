@@ -36,7 +36,7 @@ typedef float chain512 __attribute__((vector_size(64)));
             PEAK_CHAINS(PEAK_STEP)                                                                 \
         }                                                                                          \
         const double seconds = now() - start;                                                      \
-        return 2.0 * 10.0 * PEAK_TURNS * (double)(sizeof(type) / sizeof(float)) / seconds;         \
+        return 2.0 * 10.0 * PEAK_TURNS * (double)sizeof(type) / (double)sizeof(float) / seconds;   \
     }
 #define PEAK_STEP(i) __asm__ volatile("vfmadd213ps %1, %1, %0" : "+v"(c[i]) : "v"(m));
 PEAK_DEFINE(peak_avx2, chain256, "avx2,fma")

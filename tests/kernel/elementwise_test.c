@@ -360,12 +360,12 @@ static void cast_floats_saturate(void **state)
 {
     (void)state;
     const float x[8] = {NAN, INFINITY, -INFINITY, 1e30f, -1e30f, -1.9f, 255.9f, 2147483648.0f};
-    int8_t a[8];
-    uint8_t b[8];
-    int32_t c[8];
-    int64_t d[8];
-    uint64_t e[8];
-    uint8_t t[8];
+    int8_t a[8] = {0};
+    uint8_t b[8] = {0};
+    int32_t c[8] = {0};
+    int64_t d[8] = {0};
+    uint64_t e[8] = {0};
+    uint8_t t[8] = {0};
     cast(RDL_F32, RDL_I8, x, a, 8);
     assert_true(a[0] == 0 && a[1] == 127 && a[2] == -128 && a[4] == -128 && a[5] == -1 &&
                 a[6] == 127);
@@ -386,11 +386,11 @@ static void cast_integers_keep_low_bits(void **state)
 {
     (void)state;
     const int64_t x[4] = {300, -1, 0, (int64_t)1 << 40};
-    uint8_t a[4];
-    int16_t b[4];
-    uint64_t c[4];
-    uint8_t t[4];
-    double d[4];
+    uint8_t a[4] = {0};
+    int16_t b[4] = {0};
+    uint64_t c[4] = {0};
+    uint8_t t[4] = {0};
+    double d[4] = {0};
     cast(RDL_I64, RDL_U8, x, a, 4);
     assert_true(a[0] == 44 && a[1] == 255 && a[2] == 0 && a[3] == 0);
     cast(RDL_I64, RDL_I16, x, b, 4);
@@ -402,11 +402,11 @@ static void cast_integers_keep_low_bits(void **state)
     cast(RDL_I64, RDL_F64, x, d, 4);
     assert_true(d[0] == 300.0 && d[3] == 0x1p40);
     const int8_t small[2] = {-128, 5};
-    uint32_t wide[2];
+    uint32_t wide[2] = {0};
     cast(RDL_I8, RDL_U32, small, wide, 2);
     assert_true(wide[0] == 0xffffff80u && wide[1] == 5);
     const uint8_t truth[3] = {0, 1, 7};
-    float f[3];
+    float f[3] = {0};
     cast(RDL_BOOL, RDL_F32, truth, f, 3);
     assert_true(f[0] == 0.0f && f[1] == 1.0f && f[2] == 1.0f);
 }

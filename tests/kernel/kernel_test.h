@@ -115,12 +115,20 @@ static inline enum rdl_status test_run_split(rdl__kernel_fn fn, const void *para
     return RDL_OK;
 }
 
+/** The bits of a float. */
+static inline uint32_t test_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 /** Fails unless the two have the same bits; any NaN counts as any other. */
 static inline void test_same_bits(const float *want, const float *got, int64_t count,
                                   const char *what)
 {
     for (int64_t i = 0; i < count; i++)
-        if (memcmp(&want[i], &got[i], sizeof *want) != 0 && !(isnan(want[i]) && isnan(got[i])))
+        if (test_bits(want[i]) != test_bits(got[i]) && !(isnan(want[i]) && isnan(got[i])))
             fail_msg("%s: element %lld of %lld is %.9g, expected %.9g", what, (long long)i,
                      (long long)count, (double)got[i], (double)want[i]);
 }

@@ -9,6 +9,8 @@
 
 #include <math.h>
 
+/* Types are arguments of the macros here. NOLINTBEGIN(bugprone-macro-parentheses) */
+
 #define TILE_ELEMS 16384
 #define CHUNK_ELEMS 256
 
@@ -238,3 +240,5 @@ enum rdl_status rdl__k_cast_ref(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
+
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -6,10 +6,12 @@
 
 #include "kernels/cpu/ref/types.h"
 
-size_t rdl__k_conv_ref_plan(struct rdl__k_conv *params)
+/* Types are arguments of the macros here. NOLINTBEGIN(bugprone-macro-parentheses) */
+
+size_t rdl__k_conv_ref_plan(struct rdl__k_conv *p)
 {
-    const struct rdl__k_window *w = &params->window;
-    return (size_t)(params->batch * params->groups * params->out_channels * w->out[0] * w->out[1]);
+    const struct rdl__k_window *w = &p->window;
+    return (size_t)(p->batch * p->groups * p->out_channels * w->out[0] * w->out[1]);
 }
 
 /* The input place of output place o and kernel place k along dimension d; -1 if outside. */
@@ -69,3 +71,5 @@ enum rdl_status rdl__k_conv_ref(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
+
+/* NOLINTEND(bugprone-macro-parentheses) */

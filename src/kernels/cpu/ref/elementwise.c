@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+/* Types are arguments of the macros here. NOLINTBEGIN(bugprone-macro-parentheses) */
+
 /* Elements of a tile. */
 #define TILE_ELEMS 16384
 
@@ -280,3 +282,5 @@ enum rdl_status rdl__k_unary_ref(const struct rdl__kernel_call *call)
                                 b64);
     return RDL_OK;
 }
+
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -3,6 +3,8 @@
  */
 #include "kernels/matmul.h"
 
+/* Types are arguments of the macros here. NOLINTBEGIN(bugprone-macro-parentheses) */
+
 /* Columns whose sums run side by side, so that B is read along its rows. */
 #define COLS 64
 
@@ -76,3 +78,5 @@ enum rdl_status rdl__k_matmul_ref(const struct rdl__kernel_call *call)
         rows[p->dtype](p, call->bind, place_of(p, (int64_t)t));
     return RDL_OK;
 }
+
+/* NOLINTEND(bugprone-macro-parentheses) */

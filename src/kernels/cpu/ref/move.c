@@ -30,7 +30,7 @@ MOVE_RUN(16)
 MOVE_RUN(32)
 MOVE_RUN(64)
 
-    static void run(int32_t bytes, const void *s, int64_t ss, void *d, int64_t sd, int64_t n)
+static void run(int32_t bytes, const void *s, int64_t ss, void *d, int64_t sd, int64_t n)
 {
     if (ss == 1 && sd == 1)
         memcpy(d, s, (size_t)n * (size_t)bytes);

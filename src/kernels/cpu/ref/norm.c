@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+/* Types are arguments of the macros here. NOLINTBEGIN(bugprone-macro-parentheses) */
+
 #define TILE_ELEMS 16384
 
 /* Rows of a tile when each has `size` elements. */
@@ -111,3 +113,5 @@ enum rdl_status rdl__k_affine_ref(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
+
+/* NOLINTEND(bugprone-macro-parentheses) */

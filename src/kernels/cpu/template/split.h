@@ -16,8 +16,10 @@ struct gemm_split {
 /** Cuts rows >= 1 into blocks of at most mr rows, of at least full rows if that is possible. */
 static inline struct gemm_split gemm_split(int64_t rows, int64_t mr, int64_t full)
 {
-    if (rows <= mr) /* one block; said without the divisions, which cost more than a small product */
-        return rows >= full ? (struct gemm_split){rows, 0, 1, 0} : (struct gemm_split){mr, 0, 0, rows};
+    if (rows <=
+        mr) /* one block; said without the divisions, which cost more than a small product */
+        return rows >= full ? (struct gemm_split){rows, 0, 1, 0}
+                            : (struct gemm_split){mr, 0, 0, rows};
     const int64_t count = (rows + mr - 1) / mr, base = rows / count;
     if (base >= full)
         return (struct gemm_split){base, rows % count, count - rows % count, 0};

@@ -58,7 +58,8 @@ static inline struct places places_of(const struct rdl__k_window *w)
 }
 
 /* Runs `step` for each place of the kernel in the order of the weights, with `in` the copied inputs
- * of output column 0 under that place; above: the copied row under the first kernel row. */
+ * of output column 0 under that place; above: the copied row under the first kernel row. `in` is a
+ * name, which takes no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define STRIP_EACH_PLACE(w, part, above, in, step)                                                 \
     for (int64_t ky = 0; ky < (w).rows; ky++) {                                                    \
         const float *in_row = (above) + ky * (w).row_step * (part) * (w).stride;                   \
@@ -73,6 +74,8 @@ static inline struct places places_of(const struct rdl__k_window *w)
             }                                                                                      \
         }                                                                                          \
     }
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Stores nv vectors of a row of `cols` columns from column x on. */
 static ALWAYS_INLINE void strip_store(const int nv, float *y, int64_t x, int64_t cols,
