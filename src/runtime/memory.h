@@ -28,6 +28,7 @@
 #define RDL_RUNTIME_MEMORY_H
 
 #include "device/device.h"
+#include "os/cpu.h"
 #include "raddle/memory.h"
 #include "runtime/cancel.h"
 
@@ -45,9 +46,10 @@ struct rdl__memory_segment;
 #define RDL__LANE_CACHE_BYTES ((size_t)64 << 20)
 #define RDL__LANE_CACHE_BLOCKS 64
 
-/** A piece of a segment. Descriptors are reused, never freed before the device is closed. */
+/** A piece of a segment. Descriptors are reused, never freed before the device is closed; each has its
+ * own cache line, since a block in a lane's cache is written by calls on that lane. */
 struct rdl__block {
-    char *address;
+    _Alignas(RDL__CACHE_LINE) char *address;
     size_t size_bytes;      /* of the block; >= what was asked for */
     size_t requested_bytes; /* what was asked for */
     struct rdl__memory_segment *segment;

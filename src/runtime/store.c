@@ -133,7 +133,7 @@ bool rdl__store_need_descriptors(struct rdl__memory *memory)
     rdl__lock_release(&memory->lock);
     if (has)
         return true;
-    struct rdl__block_chunk *chunk = rdl__alloc_zeroed(1, sizeof *chunk);
+    struct rdl__block_chunk *chunk = rdl__alloc_aligned(RDL__CACHE_LINE, sizeof *chunk);
     if (chunk == NULL)
         return false;
     rdl__lock_acquire(&memory->lock);
