@@ -1,9 +1,8 @@
 /*
  * Lanes: lease, hand-over, release. The argument is in lane.h, the model in spec/Lane.tla.
  *
- * The thread's hint (which lane it used last) is the only thread-local state, and only a hint. Two
- * threads whose hints meet on one lane move apart: the second moves on whenever it finds that another
- * thread used the lane in between.
+ * The thread's hint (which lane to try first) is the only thread-local state, and only a hint. Threads
+ * whose hints meet on one lane move apart by chance (settle).
  */
 #include "runtime/lane.h"
 
@@ -22,8 +21,11 @@ struct rdl__lane_waiter {
     bool refused;
 };
 
-/* Which lane to try first, over all devices; 0: the thread has used none. */
+/* Which lane to try first, over all devices, 0: the thread has used none; the lane used last; and what
+ * chance is drawn from. */
 static _Thread_local uint32_t hint __attribute__((tls_model("initial-exec")));
+static _Thread_local uint32_t used_last __attribute__((tls_model("initial-exec")));
+static _Thread_local uint64_t chance __attribute__((tls_model("initial-exec")));
 /* Spreads the first lanes of threads; a count, orders nothing. */
 static _Atomic uint32_t first_hint;
 
@@ -82,15 +84,20 @@ static uint32_t start_lane(const struct rdl__device *device)
     return 1 + (hint - 1) % (device->n_lanes - 1);
 }
 
-/* Notes that the thread holds the lane; moves the hint on if another thread used it in between. */
+/* Notes that the thread holds the lane. If it is the one that the thread used last, and another thread
+ * used it in between, the two share it though each could have its own: the thread tries another one, by
+ * chance, next time. By chance, since threads that all moved one on would march in step for ever. */
 static void settle(struct rdl__lane *lane)
 {
     const uintptr_t token = rdl__thread_token();
-    hint = lane->index;
-    if (lane->last_user != token) {
-        if (lane->last_user != 0)
-            hint = lane->index + 1; /* wraps in start_lane */
+    const bool shared = lane->last_user != token && used_last == lane->index;
+    if (lane->last_user != token)
         lane->last_user = token;
+    used_last = lane->index;
+    hint = lane->index;
+    if (shared) {
+        chance = chance * UINT64_C(6364136223846793005) + (token | 1);
+        hint = 1 + (uint32_t)(chance >> 33) % 4096; /* wraps in start_lane */
     }
 }
 

@@ -9,7 +9,7 @@
 
 #include "recorder/recorder.h"
 
-#define THREADS 8
+#define THREADS 16
 
 struct lines {
     struct rdl_model model;
