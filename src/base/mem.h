@@ -27,6 +27,6 @@ void rdl__free(void *memory);
 char *rdl__strdup(const char *text);
 
 /** Sets the allocator; only rdl_configure calls it, before anything was allocated. */
-void rdl__mem_set_allocator(const struct rdl_allocator *allocator);
+void rdl__mem_set_allocator(const struct rdl_allocator *chosen);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "base/status.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,30 +32,21 @@ const char *rdl_status_text(enum rdl_status status)
     return "unknown status";
 }
 
-enum rdl_status rdl__fail_v(struct rdl_error *error, enum rdl_status status, const char *format,
-                            va_list args)
-{
-    if (error != NULL) {
-        error->status = status;
-        (void)vsnprintf(error->message, sizeof error->message, format, args);
-    }
-    return status;
-}
-
-enum rdl_status rdl__fail(struct rdl_error *error, enum rdl_status status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    (void)rdl__fail_v(error, status, format, args);
-    va_end(args);
-    return status;
-}
-
-enum rdl_status rdl__fail_within(struct rdl_error *error, enum rdl_status status,
-                                 const char *format, ...)
+void rdl__fail_write(struct rdl_error *error, enum rdl_status status, const char *format, ...)
 {
     if (error == NULL)
-        return status;
+        return;
+    error->status = status;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(error->message, sizeof error->message, format, args);
+    va_end(args);
+}
+
+void rdl__fail_prefix(struct rdl_error *error, const char *format, ...)
+{
+    if (error == NULL)
+        return;
     char cause[RDL_ERROR_MESSAGE_BYTES];
     memcpy(cause, error->message, sizeof cause);
     va_list args;
@@ -66,12 +58,6 @@ enum rdl_status rdl__fail_within(struct rdl_error *error, enum rdl_status status
     if ((size_t)length < sizeof error->message)
         (void)snprintf(error->message + length, sizeof error->message - (size_t)length, ": %s",
                        cause);
-    return error->status;
-}
-
-enum rdl_status rdl__fail_memory(struct rdl_error *error, const char *what, size_t size_bytes)
-{
-    return rdl__fail(error, RDL_ERR_NO_MEMORY, "%s: no memory for %zu bytes", what, size_bytes);
 }
 
 #ifdef RDL_DEBUG

@@ -6,30 +6,35 @@
 
 #include "raddle/status.h"
 
-#include <stdarg.h>
-
 /**
- * Writes status and a formatted message into error and returns status, so that a failure is one
- * line: `return rdl__fail(error, RDL_ERR_SHAPE, "input \"%s\": rank %d, expected 2", name, rank);`
+ * Writes status and a formatted message into error and has the value of status, so that a failure is
+ * one line: `return rdl__fail(error, RDL_ERR_SHAPE, "input \"%s\": rank %d, expected 2", name, rank);`
+ * A macro, so that analysers see that the value is not RDL_OK.
  *
  * @param error  NULL allowed: only the status is returned
  */
-enum rdl_status rdl__fail(struct rdl_error *error, enum rdl_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+#define rdl__fail(error, status, ...)                                                              \
+    (rdl__fail_write((error), (status), __VA_ARGS__), (status))
 
-/** As rdl__fail, with a va_list. */
-enum rdl_status rdl__fail_v(struct rdl_error *error, enum rdl_status status, const char *format,
-                            va_list args) __attribute__((format(printf, 3, 0)));
+/** Writes status and message; error may be NULL. Use rdl__fail. */
+void rdl__fail_write(struct rdl_error *error, enum rdl_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /**
  * Puts "context: " before the message that error holds already; used on the way up, so that a
- * message names the place from the outside in. Returns error's status, or status if error is NULL.
+ * message names the place from the outside in. Has the value of status.
  */
-enum rdl_status rdl__fail_within(struct rdl_error *error, enum rdl_status status,
-                                 const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define rdl__fail_within(error, status, ...)                                                       \
+    (rdl__fail_prefix((error), __VA_ARGS__), (status))
 
-/** The message of running out of memory while asking for size bytes for `what`. */
-enum rdl_status rdl__fail_memory(struct rdl_error *error, const char *what, size_t size_bytes);
+/** Writes the prefix; error may be NULL. Use rdl__fail_within. */
+void rdl__fail_prefix(struct rdl_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/** The failure of running out of memory while asking for size_bytes for `what`. */
+#define rdl__fail_memory(error, what, size_bytes)                                                  \
+    rdl__fail((error), RDL_ERR_NO_MEMORY, "%s: no memory for %zu bytes", (what),                   \
+              (size_t)(size_bytes))
 
 /** Asserts what only a fault of ours can break; off in release builds. */
 #ifdef RDL_DEBUG

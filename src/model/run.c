@@ -471,6 +471,12 @@ static enum rdl_status execute_here(struct running *running, void **bases)
                                             run->deadline_ns);
 }
 
+/* A place in the arena; a plan whose ports are all empty has none. */
+static void *staging(char *arena, const struct rdl__plan_port *port)
+{
+    return arena != NULL ? arena + port->staging_bytes : NULL;
+}
+
 /* Submits copies in, the segment, and copies out. */
 static enum rdl_status submit_all(struct running *running, void **bases)
 {
@@ -484,14 +490,14 @@ static enum rdl_status submit_all(struct running *running, void **bases)
     for (size_t i = 0; i < run->n_inputs; i++) {
         void *host;
         RDL_TRY(input_data(running, i, &host));
-        bases[RDL__BASE_FIRST_PORT + i] = arena + plan->inputs[i].staging_bytes;
+        bases[RDL__BASE_FIRST_PORT + i] = staging(arena, &plan->inputs[i]);
         if (plan->inputs[i].bytes > 0)
             RDL_TRY(backend->copy_in(stream, bases[RDL__BASE_FIRST_PORT + i], host,
                                      plan->inputs[i].bytes, progress));
     }
     for (size_t i = 0; i < run->n_outputs; i++) {
         const uint32_t k = output_index(run, i);
-        bases[RDL__BASE_FIRST_PORT + n_inputs + k] = arena + plan->outputs[k].staging_bytes;
+        bases[RDL__BASE_FIRST_PORT + n_inputs + k] = staging(arena, &plan->outputs[k]);
     }
     RDL_TRY(backend->submit(stream, &plan->segment, bases, plan->n_bases, progress,
                             run->deadline_ns));

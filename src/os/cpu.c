@@ -71,29 +71,40 @@ static uint32_t affinity_count(void)
     return count > 0 ? (uint32_t)count : 1;
 }
 
+/* The first two integers of a file, as far as it has them; how many there are. */
+static int read_integers(const char *path, long long out[2])
+{
+    char line[128];
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    const char *at = fgets(line, sizeof line, file);
+    (void)fclose(file);
+    int count = 0;
+    while (at != NULL && count < 2) {
+        char *end;
+        const long long value = strtoll(at, &end, 10);
+        if (end == at)
+            break;
+        out[count++] = value;
+        at = end;
+    }
+    return count;
+}
+
 /* The CPU quota of this process's cgroup (v2, then v1) in whole processors; 0 if there is none. */
 static uint32_t quota_count(void)
 {
-    long long quota = 0, period = 0;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (file != NULL) {
-        if (fscanf(file, "%lld %lld", &quota, &period) != 2)
-            quota = 0; /* "max": no quota */
-        (void)fclose(file);
-    } else {
-        file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re");
-        FILE *other = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
-        if (file == NULL || other == NULL || fscanf(file, "%lld", &quota) != 1 ||
-            fscanf(other, "%lld", &period) != 1)
-            quota = 0;
-        if (file != NULL)
-            (void)fclose(file);
-        if (other != NULL)
-            (void)fclose(other);
-    }
-    if (quota <= 0 || period <= 0)
+    long long quota[2] = {0}, period[2] = {0};
+    if (read_integers("/sys/fs/cgroup/cpu.max", quota) == 2) { /* "max" is no integer: no quota */
+        period[0] = quota[1];
+    } else if (read_integers("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota) < 1 ||
+               read_integers("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period) < 1) {
         return 0;
-    return (uint32_t)((quota + period - 1) / period);
+    }
+    if (quota[0] <= 0 || period[0] <= 0)
+        return 0;
+    return (uint32_t)((quota[0] + period[0] - 1) / period[0]);
 }
 
 uint32_t rdl__cpu_allowed(void)

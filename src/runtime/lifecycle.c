@@ -18,6 +18,7 @@
 #include "runtime/workers.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

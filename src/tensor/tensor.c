@@ -355,6 +355,7 @@ bool rdl_tensor_is_host(const struct rdl_tensor *tensor)
 static char *element(const struct rdl_tensor *tensor, size_t index)
 {
     size_t offset = 0;
+    RDL_ASSERT(tensor->shape.rank >= 0 && tensor->shape.rank <= RDL_MAX_RANK);
     for (int32_t i = tensor->shape.rank - 1; i >= 0; i--) {
         const size_t dim = (size_t)tensor->shape.dims[i];
         offset += index % dim * (size_t)tensor->strides[i];
@@ -402,6 +403,7 @@ enum rdl_status rdl_tensor_set_string(struct rdl_tensor *tensor, size_t index, c
 static void copy_elements(const struct rdl_tensor *src, char *dst, const int64_t *dst_strides)
 {
     const struct rdl__shape *shape = &src->shape;
+    RDL_ASSERT(shape->rank >= 0 && shape->rank <= RDL_MAX_RANK);
     const size_t size = rdl_dtype_size(src->dtype), count = rdl__shape_count(shape);
     const int32_t inner = shape->rank - 1;
     const size_t run = shape->rank > 0 ? (size_t)shape->dims[inner] : 1;

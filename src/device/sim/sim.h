@@ -109,9 +109,9 @@ void *sim_alias(const struct sim_device *device, const void *address);
 /* sim_memory.c */
 enum rdl_status sim_memory_map(struct sim_device *device, struct rdl_error *error);
 void sim_memory_unmap(struct sim_device *device);
-enum rdl_status sim_memory_new(void *device, size_t size_bytes, void **out);
-void sim_memory_free(void *device, void *memory, size_t size_bytes);
-void sim_memory_live(void *device, void *stream, void *memory, size_t size_bytes, bool live);
+enum rdl_status sim_memory_new(void *object, size_t size_bytes, void **out);
+void sim_memory_free(void *object, void *memory, size_t size_bytes);
+void sim_memory_live(void *object, void *stream, void *memory, size_t size_bytes, bool live);
 
 /* sim_check.c */
 /** Checks one use of a piece of work about to be submitted and remembers it; false: a fault. */
