@@ -34,27 +34,26 @@ struct rdl_device {
 /** Faults that the "sim" device plays, for tests. n counts from 1 over the life of the device; 0 is
  * never. "Sticky" faults hit the n-th call and all later ones. */
 struct rdl_sim_options {
-    uint64_t seed;          /* of schedule and delays; the same seed gives the same delays */
-    uint32_t workers;       /* threads that run streams; 0: 2 */
-    uint32_t max_delay_us;  /* longest random delay before a piece of work; 0: none */
-    uint64_t fail_alloc;    /* n-th memory request fails */
-    uint64_t fail_submit;   /* n-th submitted piece of work fails */
-    uint64_t fail_wait;     /* n-th wait for an event fails */
-    uint64_t fail_stream;   /* n-th making of a stream fails */
-    uint64_t fail_event;    /* n-th making of an event fails */
-    uint64_t fail_thread;   /* n-th start of a worker thread fails */
-    uint64_t lose_at;       /* the device is lost at the n-th piece of work */
-    bool sticky;            /* the fail_* faults stay */
-    size_t memory_bytes;    /* memory of the device; 0: 1 GiB */
+    uint64_t seed;         /* of schedule and delays; the same seed gives the same delays */
+    uint32_t workers;      /* threads that run streams; 0: 2 */
+    uint32_t max_delay_us; /* longest random delay before a piece of work; 0: none */
+    uint64_t fail_alloc;   /* n-th memory request fails */
+    uint64_t fail_submit;  /* n-th submitted piece of work fails */
+    uint64_t fail_wait;    /* n-th wait for an event fails */
+    uint64_t fail_stream;  /* n-th making of a stream fails */
+    uint64_t fail_thread;  /* n-th start of a worker thread fails */
+    uint64_t lose_at;      /* the device is lost at the n-th piece of work */
+    bool sticky;           /* the fail_* faults stay */
+    size_t memory_bytes;   /* memory of the device; 0: 1 GiB */
 };
 
 /** How to open a device. Zeroed fields mean the default. */
 struct rdl_device_options {
-    size_t size;                /* sizeof(struct rdl_device_options) */
-    uint32_t lanes;             /* 2..1024; 0: 32, on "cpu" max(32, 2 x allowed cores) */
-    size_t memory_limit_bytes;  /* hard limit of memory reserved on the device; 0: none */
-    uint32_t intra_op_threads;  /* most threads of one call; 0: 1 */
-    uint32_t plan_cache;        /* plans kept for each model, 1..65536; 0: 64 */
+    size_t size;                       /* sizeof(struct rdl_device_options) */
+    uint32_t lanes;                    /* 2..1024; 0: 32, on "cpu" max(32, 2 x allowed cores) */
+    size_t memory_limit_bytes;         /* hard limit of memory reserved on the device; 0: none */
+    uint32_t intra_op_threads;         /* most threads of one call; 0: 1 */
+    uint32_t plan_cache;               /* plans kept for each model, 1..65536; 0: 64 */
     const struct rdl_sim_options *sim; /* only for "sim"; NULL: no faults, no delays */
 };
 
@@ -87,9 +86,8 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_device_open(const char *name,
  *         call goes on waiting), RDL_ERR_CLOSED, RDL_ERR_STATE (called from a callback)
  * Thread: any; blocks.
  */
-RDL_API RDL_NODISCARD enum rdl_status rdl_device_close(struct rdl_device device,
-                                                       int64_t deadline_ns,
-                                                       struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_device_close(struct rdl_device device, int64_t deadline_ns, struct rdl_error *error);
 
 /** What a device is. */
 struct rdl_device_info {

@@ -51,9 +51,8 @@ struct rdl_dlpack {
  *         RDL_ERR_OVERFLOW, RDL_ERR_ARGUMENT (NULL, misaligned), RDL_ERR_NO_MEMORY
  * Thread: any.
  */
-RDL_API RDL_NODISCARD enum rdl_status rdl_tensor_from_dlpack(struct rdl_dlpack *dlpack,
-                                                             struct rdl_tensor **out,
-                                                             struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_tensor_from_dlpack(struct rdl_dlpack *dlpack, struct rdl_tensor **out, struct rdl_error *error);
 
 /**
  * Gives a tensor out as DLPack. The result holds a reference to the tensor until its deleter runs.
@@ -62,9 +61,8 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_tensor_from_dlpack(struct rdl_dlpack *
  * @return RDL_ERR_UNSUPPORTED (STRING, device memory), RDL_ERR_NO_MEMORY, RDL_ERR_ARGUMENT
  * Thread: any.
  */
-RDL_API RDL_NODISCARD enum rdl_status rdl_tensor_to_dlpack(struct rdl_tensor *tensor,
-                                                           struct rdl_dlpack **out,
-                                                           struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_tensor_to_dlpack(struct rdl_tensor *tensor, struct rdl_dlpack **out, struct rdl_error *error);
 
 #ifdef __cplusplus
 }

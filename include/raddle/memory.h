@@ -80,20 +80,19 @@ rdl_buffer_write(struct rdl_buffer *buffer, size_t offset_bytes, const void *src
                  struct rdl_stream stream, int64_t deadline_ns, struct rdl_error *error);
 
 /** Copies out of the buffer into host memory dst, [size_bytes]; otherwise as rdl_buffer_write. */
-RDL_API RDL_NODISCARD enum rdl_status
-rdl_buffer_read(const struct rdl_buffer *buffer, size_t offset_bytes, void *dst, size_t size_bytes,
-                struct rdl_stream stream, int64_t deadline_ns, struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status rdl_buffer_read(const struct rdl_buffer *buffer,
+                                                      size_t offset_bytes, void *dst,
+                                                      size_t size_bytes, struct rdl_stream stream,
+                                                      int64_t deadline_ns, struct rdl_error *error);
 
 /** Submits a copy of size_bytes between buffers of one device; does not wait for it. The buffers'
  * memory outlives the copy if they belong to the stream or recorded it.
  * @return RDL_ERR_BUFFER_SIZE, RDL_ERR_ARGUMENT (devices differ), RDL_ERR_CLOSED, RDL_ERR_FORKED,
  *         RDL_ERR_DEVICE, RDL_ERR_DEVICE_LOST. Thread: any. */
-RDL_API RDL_NODISCARD enum rdl_status rdl_buffer_copy(struct rdl_buffer *dst,
-                                                      size_t dst_offset_bytes,
-                                                      const struct rdl_buffer *src,
-                                                      size_t src_offset_bytes, size_t size_bytes,
-                                                      struct rdl_stream stream,
-                                                      struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_buffer_copy(struct rdl_buffer *dst, size_t dst_offset_bytes, const struct rdl_buffer *src,
+                size_t src_offset_bytes, size_t size_bytes, struct rdl_stream stream,
+                struct rdl_error *error);
 
 /** Submits a fill of size_bytes with one byte value; does not wait. @return as rdl_buffer_copy. */
 RDL_API RDL_NODISCARD enum rdl_status rdl_buffer_fill(struct rdl_buffer *buffer,

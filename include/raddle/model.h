@@ -36,9 +36,9 @@ struct rdl_request {
 
 /** How to load a model. Zeroed fields mean the default. */
 struct rdl_load_options {
-    size_t size;               /* sizeof(struct rdl_load_options) */
-    struct rdl_device device;  /* where to run it; 0: the shared "cpu" device */
-    const char *folder;        /* where external data lies, for rdl_model_load_memory; NULL: refused */
+    size_t size;              /* sizeof(struct rdl_load_options) */
+    struct rdl_device device; /* where to run it; 0: the shared "cpu" device */
+    const char *folder; /* where external data lies, for rdl_model_load_memory; NULL: refused */
     size_t memory_limit_bytes; /* most host memory for graph and weights; 0: none */
     int64_t deadline_ns;       /* latest time to be done; 0: none */
     struct rdl_cancel *cancel; /* NULL allowed */
@@ -64,9 +64,10 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_model_load(const char *path,
                                                      struct rdl_error *error);
 
 /** As rdl_model_load from size_bytes at data, which may be freed or changed afterwards. */
-RDL_API RDL_NODISCARD enum rdl_status
-rdl_model_load_memory(const void *data, size_t size_bytes, const struct rdl_load_options *options,
-                      struct rdl_model *out, struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status rdl_model_load_memory(const void *data, size_t size_bytes,
+                                                            const struct rdl_load_options *options,
+                                                            struct rdl_model *out,
+                                                            struct rdl_error *error);
 
 /** Closes the model: calls in flight finish, then it is freed; later calls get RDL_ERR_CLOSED.
  * Harmless on a stale or zero handle. Thread: any; does not wait. */
@@ -87,9 +88,8 @@ struct rdl_model_info;
 
 /** Takes a reference to the facts. @return RDL_ERR_CLOSED, RDL_ERR_FORKED, RDL_ERR_ARGUMENT.
  * Thread: any. */
-RDL_API RDL_NODISCARD enum rdl_status rdl_model_get_info(struct rdl_model model,
-                                                         struct rdl_model_info **out,
-                                                         struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_model_get_info(struct rdl_model model, struct rdl_model_info **out, struct rdl_error *error);
 /** Gives the reference back; NULL is allowed. Thread: any. */
 RDL_API void rdl_model_info_release(struct rdl_model_info *info);
 /** Number of inputs, and of outputs. Thread: any, as all readers below. */
@@ -118,7 +118,8 @@ struct rdl_run_options {
     struct rdl_cancel *cancel; /* NULL allowed. Seen between tiles of work */
     bool no_wait;              /* fail with RDL_ERR_BUSY if no lane is free at once */
     struct rdl_stream stream;  /* use this held stream's lane; 0: lease one for the call */
-    const uint32_t *output_indices; /* [n_outputs] which outputs to compute, each at most once; NULL:
+    const uint32_t
+        *output_indices; /* [n_outputs] which outputs to compute, each at most once; NULL:
                                        the first n_outputs */
     const struct rdl_allocator *output_allocator; /* memory of outputs that are not bound; NULL: the
                                                      device's cache */
@@ -174,10 +175,10 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_model_warm_up(struct rdl_model model,
 
 /** Counters of a model; a snapshot. */
 struct rdl_model_stats {
-    size_t size;                 /* in: sizeof(struct rdl_model_stats) */
-    uint64_t plans;              /* plans in the cache */
-    uint64_t plans_compiled;     /* ever compiled */
-    uint64_t plans_evicted;      /* ever evicted */
+    size_t size;                  /* in: sizeof(struct rdl_model_stats) */
+    uint64_t plans;               /* plans in the cache */
+    uint64_t plans_compiled;      /* ever compiled */
+    uint64_t plans_evicted;       /* ever evicted */
     uint64_t largest_arena_bytes; /* arena of the largest plan in the cache */
 };
 

@@ -44,9 +44,8 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_stream_open(struct rdl_device device, 
 
 /** The device's default stream (lane 0), shared by all; closing it does nothing.
  * @return RDL_ERR_CLOSED, RDL_ERR_FORKED. Thread: any. */
-RDL_API RDL_NODISCARD enum rdl_status rdl_stream_default(struct rdl_device device,
-                                                         struct rdl_stream *out,
-                                                         struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_stream_default(struct rdl_device device, struct rdl_stream *out, struct rdl_error *error);
 
 /** Gives the stream back; its work goes on, and the lane is free once it is done. Harmless on a stale
  * or zero handle. Thread: any; waits for the stream's work. */
@@ -70,9 +69,8 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_stream_synchronize(struct rdl_stream s
 
 /** Makes an event, never recorded. @return RDL_ERR_CLOSED, RDL_ERR_FORKED, RDL_ERR_NO_MEMORY,
  * RDL_ERR_DEVICE. Thread: any. */
-RDL_API RDL_NODISCARD enum rdl_status rdl_event_open(struct rdl_device device,
-                                                     struct rdl_event *out,
-                                                     struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_event_open(struct rdl_device device, struct rdl_event *out, struct rdl_error *error);
 
 /** Gives the event back; waits that were submitted on it stay in force. Harmless on a stale or zero
  * handle. Thread: any; never blocks. */
@@ -81,16 +79,14 @@ RDL_API void rdl_event_close(struct rdl_event event);
 /** Records the event: it completes when the work that is in the stream now has run.
  * @return RDL_ERR_CLOSED, RDL_ERR_FORKED, RDL_ERR_ARGUMENT (another device), RDL_ERR_DEVICE,
  *         RDL_ERR_DEVICE_LOST. Thread: any. */
-RDL_API RDL_NODISCARD enum rdl_status rdl_event_record(struct rdl_event event,
-                                                       struct rdl_stream stream,
-                                                       struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_event_record(struct rdl_event event, struct rdl_stream stream, struct rdl_error *error);
 
 /** Makes work submitted to the stream from now on wait for the event's newest record; nothing to do
  * if it was never recorded, as in CUDA. The host does not wait.
  * @return as rdl_event_record. Thread: any. */
-RDL_API RDL_NODISCARD enum rdl_status rdl_stream_wait_event(struct rdl_stream stream,
-                                                            struct rdl_event event,
-                                                            struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_stream_wait_event(struct rdl_stream stream, struct rdl_event event, struct rdl_error *error);
 
 /** Whether the newest record has completed: *out; true if never recorded.
  * @return RDL_ERR_CLOSED, RDL_ERR_FORKED, RDL_ERR_DEVICE_LOST. Thread: any; never blocks. */

@@ -130,9 +130,10 @@ rdl_tensor_from_buffer(enum rdl_dtype dtype, int32_t rank, const int64_t *dims,
  * @return RDL_ERR_BUFFER_SIZE if the view reaches beyond the memory of src; else as rdl_tensor_wrap
  * Thread: any.
  */
-RDL_API RDL_NODISCARD enum rdl_status
-rdl_tensor_view(struct rdl_tensor *src, int32_t rank, const int64_t *dims, const int64_t *strides,
-                size_t offset_elems, struct rdl_tensor **out, struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status rdl_tensor_view(struct rdl_tensor *src, int32_t rank,
+                                                      const int64_t *dims, const int64_t *strides,
+                                                      size_t offset_elems, struct rdl_tensor **out,
+                                                      struct rdl_error *error);
 
 /**
  * Copies the elements of src to dst; the two have the same dtype and dims, any strides, both in host
@@ -142,9 +143,8 @@ rdl_tensor_view(struct rdl_tensor *src, int32_t rank, const int64_t *dims, const
  *         read-only), RDL_ERR_NO_MEMORY (strings)
  * Thread: any; dst has one user at a time.
  */
-RDL_API RDL_NODISCARD enum rdl_status rdl_tensor_copy(const struct rdl_tensor *src,
-                                                      struct rdl_tensor *dst,
-                                                      struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_tensor_copy(const struct rdl_tensor *src, struct rdl_tensor *dst, struct rdl_error *error);
 
 /** Takes one more reference and returns tensor. Thread: any; never blocks. */
 RDL_API struct rdl_tensor *rdl_tensor_retain(struct rdl_tensor *tensor);
@@ -203,9 +203,8 @@ enum rdl_value_kind {
  * @return RDL_ERR_ARGUMENT (NULL), RDL_ERR_NO_MEMORY
  * Thread: any.
  */
-RDL_API RDL_NODISCARD enum rdl_status rdl_value_from_tensor(struct rdl_tensor *tensor,
-                                                            struct rdl_value **out,
-                                                            struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_value_from_tensor(struct rdl_tensor *tensor, struct rdl_value **out, struct rdl_error *error);
 
 /**
  * Makes a sequence of `count` values; it takes a reference to each.
@@ -225,9 +224,8 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_value_sequence(struct rdl_value *const
  * @return RDL_ERR_ARGUMENT (out NULL), RDL_ERR_NO_MEMORY
  * Thread: any.
  */
-RDL_API RDL_NODISCARD enum rdl_status rdl_value_optional(struct rdl_value *item,
-                                                         struct rdl_value **out,
-                                                         struct rdl_error *error);
+RDL_API RDL_NODISCARD enum rdl_status
+rdl_value_optional(struct rdl_value *item, struct rdl_value **out, struct rdl_error *error);
 
 /** Takes one more reference and returns value. Thread: any; never blocks. */
 RDL_API struct rdl_value *rdl_value_retain(struct rdl_value *value);

@@ -13,8 +13,7 @@
  *
  * @param error  NULL allowed: only the status is returned
  */
-#define rdl__fail(error, status, ...)                                                              \
-    (rdl__fail_write((error), (status), __VA_ARGS__), (status))
+#define rdl__fail(error, status, ...) (rdl__fail_write((error), (status), __VA_ARGS__), (status))
 
 /** Writes status and message; error may be NULL. Use rdl__fail. */
 void rdl__fail_write(struct rdl_error *error, enum rdl_status status, const char *format, ...)
@@ -24,8 +23,7 @@ void rdl__fail_write(struct rdl_error *error, enum rdl_status status, const char
  * Puts "context: " before the message that error holds already; used on the way up, so that a
  * message names the place from the outside in. Has the value of status.
  */
-#define rdl__fail_within(error, status, ...)                                                       \
-    (rdl__fail_prefix((error), __VA_ARGS__), (status))
+#define rdl__fail_within(error, status, ...) (rdl__fail_prefix((error), __VA_ARGS__), (status))
 
 /** Writes the prefix; error may be NULL. Use rdl__fail_within. */
 void rdl__fail_prefix(struct rdl_error *error, const char *format, ...)

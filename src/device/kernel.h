@@ -16,12 +16,12 @@
 
 /** Arguments of one kernel call. */
 struct rdl__kernel_call {
-    const void *params;  /* blob made when the plan was made; read-only */
-    void *const *bind;   /* binding table [n]: addresses of inputs, weights and outputs, in the
+    const void *params; /* blob made when the plan was made; read-only */
+    void *const *bind;  /* binding table [n]: addresses of inputs, weights and outputs, in the
                             order that the kernel states; NULL for an absent optional input */
-    size_t tile_begin;   /* first tile to run */
-    size_t tile_end;     /* one past the last */
-    void *scratch;       /* scratch_bytes of the step, 64-byte aligned, uninitialised; a tile range's
+    size_t tile_begin;  /* first tile to run */
+    size_t tile_end;    /* one past the last */
+    void *scratch;      /* scratch_bytes of the step, 64-byte aligned, uninitialised; a tile range's
                             own (ranges that run side by side have one each) */
 };
 

@@ -15,10 +15,10 @@
 
 /** Indices into a run's table of bases. Inputs follow at RDL__BASE_FIRST_PORT, outputs behind them. */
 enum rdl__base {
-    RDL__BASE_NONE = 0,   /* absent: the kernel sees NULL */
-    RDL__BASE_ARENA,      /* the lane's arena */
-    RDL__BASE_WEIGHTS,    /* the program's constants and packed weights */
-    RDL__BASE_CONSTANTS,  /* the plan's folded constants */
+    RDL__BASE_NONE = 0,  /* absent: the kernel sees NULL */
+    RDL__BASE_ARENA,     /* the lane's arena */
+    RDL__BASE_WEIGHTS,   /* the program's constants and packed weights */
+    RDL__BASE_CONSTANTS, /* the plan's folded constants */
     RDL__BASE_FIRST_PORT
 };
 
@@ -59,9 +59,9 @@ struct rdl__segment {
  * caller after the work has completed, which orders it.
  */
 struct rdl__progress {
-    _Atomic uint32_t stop;   /* an enum rdl_status to end with; 0: go on */
+    _Atomic uint32_t stop;            /* an enum rdl_status to end with; 0: go on */
     const _Atomic bool *cancelled[2]; /* NULL: none */
-    _Atomic uint64_t failed; /* status << 32 | node index of the first failure; 0: none */
+    _Atomic uint64_t failed;          /* status << 32 | node index of the first failure; 0: none */
 };
 
 /** What the work is to end with: RDL_OK to go on. */

@@ -50,8 +50,8 @@ enum rdl_status rdl__lower_step(const struct rdl__lower *lower, const struct rdl
     if (spec->params_bytes > 0)
         memcpy(params, spec->params, spec->params_bytes);
     struct rdl__lowered *step = &list->steps[list->n_steps++];
-    *step = (struct rdl__lowered){.spec = *spec, .node = list->node,
-                                  .first_temp = list->first_temp};
+    *step =
+        (struct rdl__lowered){.spec = *spec, .node = list->node, .first_temp = list->first_temp};
     step->spec.params = params;
     return RDL_OK;
 }
@@ -60,8 +60,7 @@ enum rdl_status rdl__lower_alias(const struct rdl__lower *lower, uint32_t out, u
 {
     struct rdl__lowering *list = lower->list;
     void *aliases = list->aliases;
-    if (!reserve(list->arena, &aliases, list->n_aliases, &list->cap_aliases,
-                 sizeof *list->aliases))
+    if (!reserve(list->arena, &aliases, list->n_aliases, &list->cap_aliases, sizeof *list->aliases))
         return rdl__fail_memory(lower->error, "plan", sizeof *list->aliases);
     list->aliases = aliases;
     list->aliases[list->n_aliases++] = (struct rdl__lowered_alias){list->node, out, in};

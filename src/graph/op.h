@@ -25,7 +25,7 @@ struct rdl__infer {
 
 /** Packed weights that prepare asks for: filled on the host, then kept once a device. */
 struct rdl__weight {
-    void *data;        /* size_bytes, 64-byte aligned; copied to the device after prepare */
+    void *data; /* size_bytes, 64-byte aligned; copied to the device after prepare */
     size_t size_bytes;
 };
 
@@ -37,12 +37,12 @@ struct rdl__prepare {
                                    dtype RDL_DTYPE_NONE */
     enum rdl__isa isa;          /* best instruction set to use */
     struct rdl__arena *arena;   /* for state; lives as long as the program */
-    struct rdl__arena *packed;  /* where rdl__prepare_weight takes memory, until the device has it */
+    struct rdl__arena *packed; /* where rdl__prepare_weight takes memory, until the device has it */
     struct rdl__weight *weights; /* [RDL__MAX_WEIGHTS], zeroed; prepare fills weights[k].data by
                                     rdl__prepare_weight */
     uint32_t absorbed;           /* out: bit i: lower never binds input i, because its packed form
                                     serves; the source may be dropped */
-    void *state;                 /* out: the operator's own data, read by lower; arena; may be NULL */
+    void *state; /* out: the operator's own data, read by lower; arena; may be NULL */
     struct rdl_error *error;
 };
 #define RDL__MAX_WEIGHTS 4
@@ -68,7 +68,7 @@ enum rdl__op_flags {
                              the kernel reads each element before it writes the same one */
     RDL__OP_FUSES = 2,    /* applies node->activation to output 0 */
     RDL__OP_RANDOM = 4,   /* gives other results each time: never folded */
-    RDL__OP_OF_SHAPE = 8  /* looks only at its inputs' shapes and dtypes (Shape, Size): a plan always
+    RDL__OP_OF_SHAPE = 8 /* looks only at its inputs' shapes and dtypes (Shape, Size): a plan always
                              knows the result; lower binds no input */
 };
 

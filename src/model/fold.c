@@ -122,10 +122,11 @@ enum rdl_status rdl__infer_node(const struct rdl__node *node, const struct rdl__
     for (uint32_t i = 0; i < node->n_inputs && i < 32; i++)
         if ((node->op->value_inputs >> i & 1) != 0 && node->inputs[i] != RDL__NO_VALUE &&
             in[i].data == NULL)
-            return rdl__fail(error, RDL_ERR_UNSUPPORTED,
-                             "%s: input %u decides a shape and depends on data; such shapes are not "
-                             "supported",
-                             rdl__node_text(node, text, sizeof text), i);
+            return rdl__fail(
+                error, RDL_ERR_UNSUPPORTED,
+                "%s: input %u decides a shape and depends on data; such shapes are not "
+                "supported",
+                rdl__node_text(node, text, sizeof text), i);
     const struct rdl__infer infer = {.node = node, .in = in, .out = out, .error = error};
     const enum rdl_status status = node->op->infer(&infer);
     if (status != RDL_OK)

@@ -118,8 +118,8 @@ static enum rdl_status check_ports(const struct rdl__graph *graph, struct rdl_er
     for (uint32_t i = 0; i < graph->n_inputs; i++) {
         const struct rdl__value_info *value = &graph->values[graph->inputs[i]];
         if (value->kind != 0 && value->kind != RDL_VALUE_TENSOR)
-            return rdl__fail(error, RDL_ERR_UNSUPPORTED,
-                             "input \"%s\": only tensors are supported", value->name);
+            return rdl__fail(error, RDL_ERR_UNSUPPORTED, "input \"%s\": only tensors are supported",
+                             value->name);
         if (value->dtype == RDL_STRING)
             return rdl__fail(error, RDL_ERR_UNSUPPORTED,
                              "input \"%s\": string tensors are not supported", value->name);
@@ -139,8 +139,7 @@ static enum rdl_status compile_graph(struct load *load, struct rdl__graph *graph
         RDL_TRY(rdl__limits_check(&load->limits, load->error));
         RDL_TRY(rdl__graph_optimize(graph, rdl__op_find, fold_node, load, load->error));
     }
-    return rdl__program_compile(graph, n_file_nodes, load->device, &load->limits, out,
-                                load->error);
+    return rdl__program_compile(graph, n_file_nodes, load->device, &load->limits, out, load->error);
 }
 
 /* Makes the model of a program, which it takes over, and its handle. */
@@ -237,8 +236,8 @@ enum rdl_status rdl_model_load(const char *path, const struct rdl_load_options *
 }
 
 enum rdl_status rdl_model_load_memory(const void *data, size_t size_bytes,
-                                      const struct rdl_load_options *options,
-                                      struct rdl_model *out, struct rdl_error *error)
+                                      const struct rdl_load_options *options, struct rdl_model *out,
+                                      struct rdl_error *error)
 {
     struct load load;
     if (data == NULL)

@@ -25,8 +25,8 @@
 #define RDL__PLAN_WAYS 8
 
 struct rdl__plan_entry {
-    _Atomic uint64_t hash;               /* 0: empty; written before plan, under the lock */
-    _Atomic(struct rdl__plan *) plan;    /* seq_cst: the recheck of a hazard */
+    _Atomic uint64_t hash;            /* 0: empty; written before plan, under the lock */
+    _Atomic(struct rdl__plan *) plan; /* seq_cst: the recheck of a hazard */
 };
 
 struct rdl__flight;

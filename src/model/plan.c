@@ -84,8 +84,8 @@ struct making {
     struct rdl__lowering list;
     struct storage *storages;
     uint32_t n_storages;
-    uint32_t *temp_storage;  /* [list.n_temps] */
-    uint32_t n_copies;       /* steps that copy into outputs, after the lowered ones */
+    uint32_t *temp_storage; /* [list.n_temps] */
+    uint32_t n_copies;      /* steps that copy into outputs, after the lowered ones */
     struct copy {
         uint32_t from, to; /* storages */
         size_t bytes;
@@ -279,8 +279,8 @@ static enum rdl_status place_known(struct making *making, int32_t value)
     const struct rdl__desc *desc = &making->descs[value];
     const size_t bytes = bytes_of(desc);
     if (own->is_constant && own->offset_bytes != RDL__NO_OFFSET) {
-        making->storage_of[value] = add_storage(
-            making, (struct storage){IN_WEIGHTS, 0, own->offset_bytes, bytes, 0, 0, 0});
+        making->storage_of[value] =
+            add_storage(making, (struct storage){IN_WEIGHTS, 0, own->offset_bytes, bytes, 0, 0, 0});
         return RDL_OK;
     }
     if (desc->data == NULL)
@@ -594,8 +594,8 @@ static enum rdl_status emit_steps(struct making *making)
             return no_memory(making);
         if (from->spec.params_bytes > 0)
             memcpy(params, from->spec.params, from->spec.params_bytes);
-        steps[s] = (struct rdl__step){from->spec.fn, params, from->spec.tiles, from->spec.n_bind,
-                                      at, from->node};
+        steps[s] = (struct rdl__step){from->spec.fn,     params, from->spec.tiles,
+                                      from->spec.n_bind, at,     from->node};
         for (uint32_t b = 0; b < from->spec.n_bind; b++)
             RDL_TRY(emit_binding(making, from, &from->spec.bind[b], &bindings[at++]));
         if (from->spec.scratch_bytes > plan->segment.scratch_bytes)

@@ -25,7 +25,8 @@ struct rdl__plan_port {
     enum rdl_dtype dtype;
     struct rdl__shape shape;
     size_t bytes;
-    size_t staging_bytes; /* offset in the arena where the port lies on devices whose memory the host
+    size_t
+        staging_bytes; /* offset in the arena where the port lies on devices whose memory the host
                              cannot reach */
     enum rdl__plan_output_kind kind;
     const void *host_data; /* CONSTANT */
@@ -34,18 +35,18 @@ struct rdl__plan_port {
 struct rdl__plan {
     struct rdl__retired retired; /* when evicted */
     struct rdl__program *program;
-    struct rdl__arena arena;     /* everything that the plan points to */
-    uint64_t hash;               /* of the key; never 0 */
-    uint64_t number;             /* plans of a model are numbered as they are made */
-    _Atomic bool used;           /* since the last look for a victim; relaxed, a hint */
-    uint64_t wanted;             /* bit: output k is computed */
+    struct rdl__arena arena;        /* everything that the plan points to */
+    uint64_t hash;                  /* of the key; never 0 */
+    uint64_t number;                /* plans of a model are numbered as they are made */
+    _Atomic bool used;              /* since the last look for a victim; relaxed, a hint */
+    uint64_t wanted;                /* bit: output k is computed */
     struct rdl__plan_port *inputs;  /* [program->n_inputs]; dtype and shape are the key */
     struct rdl__plan_port *outputs; /* [program->n_outputs]; meaningful where wanted */
     struct rdl__segment segment;
-    void *constants;              /* folded constants that kernels read, at the device's address */
-    struct rdl__block *block;     /* where they lie if the host cannot reach the device's memory */
-    size_t arena_bytes;           /* of the lane's arena: values, scratch, staging */
-    uint32_t n_bases;             /* size of a run's table of bases */
+    void *constants;          /* folded constants that kernels read, at the device's address */
+    struct rdl__block *block; /* where they lie if the host cannot reach the device's memory */
+    size_t arena_bytes;       /* of the lane's arena: values, scratch, staging */
+    uint32_t n_bases;         /* size of a run's table of bases */
 };
 
 /** What a plan is found by. */

@@ -42,7 +42,8 @@ void rdl__plans_fini(struct rdl__model *model)
 {
     const size_t n = (size_t)model->n_buckets * model->ways;
     for (size_t i = 0; model->entries != NULL && i < n; i++) {
-        struct rdl__plan *plan = rdl__load_relaxed(&model->entries[i].plan); /* nobody else is left */
+        struct rdl__plan *plan =
+            rdl__load_relaxed(&model->entries[i].plan); /* nobody else is left */
         if (plan != NULL)
             rdl__plan_free(plan);
     }
@@ -109,7 +110,8 @@ static struct rdl__plan_entry *victim_locked(struct rdl__model *model, uint64_t 
     uint64_t oldest_number = UINT64_MAX;
     for (int round = 0; round < 2 && oldest == NULL; round++)
         for (uint32_t i = 0; i < model->ways; i++) {
-            struct rdl__plan *plan = rdl__load_relaxed(&bucket[i].plan); /* changed under the lock */
+            struct rdl__plan *plan =
+                rdl__load_relaxed(&bucket[i].plan); /* changed under the lock */
             if (plan == NULL)
                 return &bucket[i];
             if (rdl__load_relaxed(&plan->used)) { /* a hint */
@@ -307,7 +309,8 @@ void rdl__plans_count(struct rdl__model *model, struct rdl_model_stats *stats)
     stats->plans_compiled = model->n_made;
     stats->plans_evicted = model->n_evicted;
     for (size_t i = 0; i < n; i++) {
-        const struct rdl__plan *plan = rdl__load_relaxed(&model->entries[i].plan); /* under the lock */
+        const struct rdl__plan *plan =
+            rdl__load_relaxed(&model->entries[i].plan); /* under the lock */
         if (plan == NULL)
             continue;
         stats->plans++;

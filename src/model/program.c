@@ -16,8 +16,7 @@
 
 #include <string.h>
 
-enum rdl_status rdl__limits_check(const struct rdl__compile_limits *limits,
-                                  struct rdl_error *error)
+enum rdl_status rdl__limits_check(const struct rdl__compile_limits *limits, struct rdl_error *error)
 {
     if (rdl__cancelled(limits->cancel))
         return rdl__fail(error, RDL_ERR_CANCELLED, "cancelled while compiling");
@@ -302,8 +301,7 @@ enum rdl_status rdl__device_upload(struct rdl__device *device, struct rdl__block
 {
     struct rdl__lane *lane;
     struct rdl__progress progress = {0};
-    enum rdl_status status =
-        rdl__lane_acquire(device, limits->deadline_ns, limits->cancel, &lane);
+    enum rdl_status status = rdl__lane_acquire(device, limits->deadline_ns, limits->cancel, &lane);
     if (status != RDL_OK)
         return rdl__fail(error, status, "weights: no lane: %s", rdl_status_text(status));
     status = rdl__lane_stream(lane);
@@ -360,8 +358,8 @@ static enum rdl_status compile_graph(struct compile *compile,
 {
     const struct rdl__graph *graph = compile->graph;
     RDL_TRY(clone_graph(compile));
-    compile->weights = rdl__arena_zeroed(&compile->packed, graph->n_nodes + 1,
-                                         sizeof *compile->weights);
+    compile->weights =
+        rdl__arena_zeroed(&compile->packed, graph->n_nodes + 1, sizeof *compile->weights);
     compile->bound = RDL__ARENA_ARRAY(&compile->packed, bool, graph->n_values + 1);
     compile->known = RDL__ARENA_ARRAY(&compile->packed, bool, graph->n_values + 1);
     if (compile->weights == NULL || compile->bound == NULL || compile->known == NULL)

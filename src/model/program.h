@@ -25,15 +25,15 @@
 struct rdl__program_value {
     const char *name;
     bool is_constant;
-    struct rdl__desc constant;  /* dtype and shape; data NULL if it is only on the device */
-    size_t offset_bytes;        /* of a constant, in the program's block; RDL__NO_OFFSET: absorbed */
-    int32_t producer;           /* node; -1: input or constant */
+    struct rdl__desc constant; /* dtype and shape; data NULL if it is only on the device */
+    size_t offset_bytes;       /* of a constant, in the program's block; RDL__NO_OFFSET: absorbed */
+    int32_t producer;          /* node; -1: input or constant */
 };
 
 /** A node of the program. */
 struct rdl__program_node {
-    struct rdl__node node; /* with names and attributes of the program's own */
-    const void *state;     /* what prepare left */
+    struct rdl__node node;                   /* with names and attributes of the program's own */
+    const void *state;                       /* what prepare left */
     size_t weight_offsets[RDL__MAX_WEIGHTS]; /* in the block; RDL__NO_OFFSET: none */
     size_t weight_bytes[RDL__MAX_WEIGHTS];
 };

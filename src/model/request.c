@@ -185,8 +185,8 @@ enum rdl_status rdl_model_submit(struct rdl_model handle, struct rdl_value *cons
     request->user = user;
     rdl__lock_init(&request->lock, RDL__RANK_REQUEST);
     struct rdl_value *none = NULL;
-    status = rdl__run_init(&request->run, handle, inputs, n_inputs, &none, n_outputs, options,
-                           error);
+    status =
+        rdl__run_init(&request->run, handle, inputs, n_inputs, &none, n_outputs, options, error);
     if (status == RDL_OK)
         status = take_over(request, inputs, outputs, error);
     if (status == RDL_OK)

@@ -38,10 +38,10 @@ struct running {
     struct rdl__plan *plan;   /* likewise, once found */
     struct rdl__lane *lane;
     struct rdl_error *error;
-    uint64_t wanted;                 /* bit: output k */
-    struct rdl_value **fresh;        /* [n_outputs] values made by this run; NULL: given */
-    void **packed;                   /* [n_inputs] C order copies of strided inputs; NULL: none */
-    void *memory;                    /* behind fresh and packed if they are not inline */
+    uint64_t wanted;          /* bit: output k */
+    struct rdl_value **fresh; /* [n_outputs] values made by this run; NULL: given */
+    void **packed;            /* [n_inputs] C order copies of strided inputs; NULL: none */
+    void *memory;             /* behind fresh and packed if they are not inline */
     void *inline_memory[2 * INLINE_PORTS];
 };
 
@@ -65,8 +65,8 @@ enum rdl_status rdl__run_init(struct rdl__run *run, struct rdl_model model,
         return RDL_OK;
     if (options->size != sizeof *options)
         return rdl__fail(error, RDL_ERR_ARGUMENT, "run: options have an unknown size");
-    if (options->output_allocator != NULL && (options->output_allocator->allocate == NULL ||
-                                              options->output_allocator->free == NULL))
+    if (options->output_allocator != NULL &&
+        (options->output_allocator->allocate == NULL || options->output_allocator->free == NULL))
         return rdl__fail(error, RDL_ERR_ARGUMENT, "run: an output allocator's function is NULL");
     run->output_indices = options->output_indices;
     if (options->deadline_ns != 0)
@@ -158,11 +158,10 @@ static enum rdl_status check_port(const struct rdl__program_port *port,
                          rdl__shape_text(&given->shape, text, sizeof text), port->rank);
     for (int32_t d = 0; d < port->rank; d++)
         if (port->dims[d] >= 0 && given->shape.dims[d] != port->dims[d])
-            return rdl__fail(error, RDL_ERR_SHAPE,
-                             "input \"%s\": shape %s given, dimension %" PRId32
-                             " is %" PRId64 " in the model",
-                             port->name, rdl__shape_text(&given->shape, text, sizeof text), d,
-                             port->dims[d]);
+            return rdl__fail(
+                error, RDL_ERR_SHAPE,
+                "input \"%s\": shape %s given, dimension %" PRId32 " is %" PRId64 " in the model",
+                port->name, rdl__shape_text(&given->shape, text, sizeof text), d, port->dims[d]);
     return RDL_OK;
 }
 
@@ -268,9 +267,9 @@ static enum rdl_status make_by_allocator(struct running *running, const struct r
     if (data == NULL)
         return rdl__fail_memory(running->error, "run: output allocator", port->bytes);
     struct rdl_tensor *tensor = NULL;
-    enum rdl_status status = rdl_tensor_wrap(
-        port->dtype, port->shape.rank, port->shape.dims, NULL, data, port->bytes, free_by_allocator,
-        (void *)(uintptr_t)allocator, &tensor, running->error);
+    enum rdl_status status =
+        rdl_tensor_wrap(port->dtype, port->shape.rank, port->shape.dims, NULL, data, port->bytes,
+                        free_by_allocator, (void *)(uintptr_t)allocator, &tensor, running->error);
     if (status != RDL_OK) {
         allocator->free(data, allocator->user);
         return status;
@@ -285,8 +284,8 @@ static enum rdl_status make_on_host(struct running *running, const struct rdl__p
                                     struct rdl_value **out)
 {
     struct rdl_tensor *tensor = NULL;
-    RDL_TRY(rdl_tensor_new(port->dtype, port->shape.rank, port->shape.dims, &tensor,
-                           running->error));
+    RDL_TRY(
+        rdl_tensor_new(port->dtype, port->shape.rank, port->shape.dims, &tensor, running->error));
     const enum rdl_status status = rdl_value_from_tensor(tensor, out, running->error);
     rdl_tensor_release(tensor);
     return status;
@@ -340,10 +339,9 @@ static enum rdl_status allocate_all(struct running *running)
         if (needs_block(running, i))
             wants[n++].size_bytes =
                 RDL__OUTPUT_HEADER + running->plan->outputs[output_index(run, i)].bytes;
-    const enum rdl_status status =
-        rdl__memory_alloc(running->device, running->lane, wants, n,
-                          run->no_wait ? RDL_NO_WAIT : run->deadline_ns, run->cancel,
-                          running->error);
+    const enum rdl_status status = rdl__memory_alloc(running->device, running->lane, wants, n,
+                                                     run->no_wait ? RDL_NO_WAIT : run->deadline_ns,
+                                                     run->cancel, running->error);
     if (status == RDL_OK) {
         if (first > 0)
             running->lane->arena = wants[0].block;
@@ -364,8 +362,7 @@ static bool take_outputs(struct running *running)
         if (!needs_block(running, i))
             continue;
         struct rdl__block *block = rdl__memory_take_cached(
-            running->lane,
-            RDL__OUTPUT_HEADER + running->plan->outputs[output_index(run, i)].bytes);
+            running->lane, RDL__OUTPUT_HEADER + running->plan->outputs[output_index(run, i)].bytes);
         if (block == NULL)
             return false;
         running->fresh[i] = output_of(running, i, block);
@@ -387,9 +384,8 @@ static enum rdl_status get_memory(struct running *running)
         const struct rdl__plan_port *port = &running->plan->outputs[output_index(run, i)];
         if (run->outputs[i] != NULL || running->fresh[i] != NULL)
             continue;
-        RDL_TRY(run->output_allocator != NULL
-                    ? make_by_allocator(running, port, &running->fresh[i])
-                    : make_on_host(running, port, &running->fresh[i]));
+        RDL_TRY(run->output_allocator != NULL ? make_by_allocator(running, port, &running->fresh[i])
+                                              : make_on_host(running, port, &running->fresh[i]));
     }
     return RDL_OK;
 }
@@ -435,8 +431,7 @@ static enum rdl_status explain_failure(struct running *running, uint64_t failed)
 static void copy_known(struct running *running)
 {
     for (size_t i = 0; i < running->run->n_outputs; i++) {
-        const struct rdl__plan_port *port =
-            &running->plan->outputs[output_index(running->run, i)];
+        const struct rdl__plan_port *port = &running->plan->outputs[output_index(running->run, i)];
         if (port->kind == RDL__PLAN_CONSTANT && port->bytes > 0)
             memcpy(output_tensor(running, i)->data, port->host_data, port->bytes);
     }
@@ -499,8 +494,8 @@ static enum rdl_status submit_all(struct running *running, void **bases)
         const uint32_t k = output_index(run, i);
         bases[RDL__BASE_FIRST_PORT + n_inputs + k] = staging(arena, &plan->outputs[k]);
     }
-    RDL_TRY(backend->submit(stream, &plan->segment, bases, plan->n_bases, progress,
-                            run->deadline_ns));
+    RDL_TRY(
+        backend->submit(stream, &plan->segment, bases, plan->n_bases, progress, run->deadline_ns));
     for (size_t i = 0; i < run->n_outputs; i++) {
         const uint32_t k = output_index(run, i);
         if (plan->outputs[k].kind == RDL__PLAN_COMPUTED && plan->outputs[k].bytes > 0)
@@ -542,9 +537,8 @@ static enum rdl_status execute(struct running *running)
     for (size_t i = RDL__BASE_FIRST_PORT + running->run->n_inputs; i < n; i++)
         bases[i] = NULL; /* outputs that nobody asked for */
     set_fixed_bases(running, bases);
-    enum rdl_status status = running->device->backend->asynchronous
-                                 ? execute_there(running, bases)
-                                 : execute_here(running, bases);
+    enum rdl_status status = running->device->backend->asynchronous ? execute_there(running, bases)
+                                                                    : execute_here(running, bases);
     if (bases != inline_bases)
         rdl__free(bases);
     (void)rdl__device_note(running->device, status);
@@ -656,8 +650,8 @@ static enum rdl_status run_held(struct running *running, struct rdl__slot *slot)
         rdl__stream_pin(running->device, run->stream, &status, running->error);
     if (stream == NULL)
         return status;
-    status = rdl__turn_take(&stream->turn, run->no_wait ? RDL_NO_WAIT : run->deadline_ns,
-                            run->cancel);
+    status =
+        rdl__turn_take(&stream->turn, run->no_wait ? RDL_NO_WAIT : run->deadline_ns, run->cancel);
     if (status == RDL_OK) {
         running->lane = stream->lane;
         status = run_on_lane(running, slot);

@@ -103,9 +103,9 @@ enum rdl_status rdl_model_warm_up(struct rdl_model handle, const struct rdl_shap
     if (model == NULL)
         return status;
     if (n_inputs != model->program->n_inputs || (shapes == NULL && n_inputs > 0))
-        status = rdl__fail(error, RDL_ERR_ARGUMENT,
-                           "%zu shapes given, the model has %" PRIu32 " inputs", n_inputs,
-                           model->program->n_inputs);
+        status =
+            rdl__fail(error, RDL_ERR_ARGUMENT, "%zu shapes given, the model has %" PRIu32 " inputs",
+                      n_inputs, model->program->n_inputs);
     else
         status = warm_up(model, shapes, lanes, error);
     rdl__model_unpin(handle);

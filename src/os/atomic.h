@@ -41,10 +41,10 @@
 
 /* On failure *expected receives the value seen, read with acquire. */
 #define rdl__cas_acq_rel(object, expected, desired)                                                \
-    atomic_compare_exchange_strong_explicit((object), (expected), (desired),                       \
-                                            memory_order_acq_rel, memory_order_acquire)
+    atomic_compare_exchange_strong_explicit((object), (expected), (desired), memory_order_acq_rel, \
+                                            memory_order_acquire)
 #define rdl__cas_seq_cst(object, expected, desired)                                                \
-    atomic_compare_exchange_strong_explicit((object), (expected), (desired),                       \
-                                            memory_order_seq_cst, memory_order_seq_cst)
+    atomic_compare_exchange_strong_explicit((object), (expected), (desired), memory_order_seq_cst, \
+                                            memory_order_seq_cst)
 
 #endif

@@ -259,9 +259,8 @@ enum rdl_status rdl_buffer_write(struct rdl_buffer *buffer, size_t offset_bytes,
     struct rdl__stream *stream = begin(buffer->device, handle, deadline_ns, &status, error);
     if (stream == NULL)
         return status;
-    status = buffer->device->backend->copy_in(stream->lane->stream,
-                                              buffer->block->address + offset_bytes, src,
-                                              size_bytes, &progress);
+    status = buffer->device->backend->copy_in(
+        stream->lane->stream, buffer->block->address + offset_bytes, src, size_bytes, &progress);
     if (status == RDL_OK)
         status = finish_copy(stream, &progress, deadline_ns);
     return end(stream, function, status, error);
@@ -279,9 +278,8 @@ enum rdl_status rdl_buffer_read(const struct rdl_buffer *buffer, size_t offset_b
     struct rdl__stream *stream = begin(buffer->device, handle, deadline_ns, &status, error);
     if (stream == NULL)
         return status;
-    status = buffer->device->backend->copy_out(stream->lane->stream, dst,
-                                               buffer->block->address + offset_bytes, size_bytes,
-                                               &progress);
+    status = buffer->device->backend->copy_out(
+        stream->lane->stream, dst, buffer->block->address + offset_bytes, size_bytes, &progress);
     if (status == RDL_OK)
         status = finish_copy(stream, &progress, deadline_ns);
     return end(stream, function, status, error);
@@ -303,9 +301,9 @@ enum rdl_status rdl_buffer_copy(struct rdl_buffer *dst, size_t dst_offset_bytes,
     struct rdl__stream *stream = begin(dst->device, handle, RDL_FOREVER, &status, error);
     if (stream == NULL)
         return status;
-    status = dst->device->backend->copy(stream->lane->stream,
-                                        dst->block->address + dst_offset_bytes,
-                                        src->block->address + src_offset_bytes, size_bytes);
+    status =
+        dst->device->backend->copy(stream->lane->stream, dst->block->address + dst_offset_bytes,
+                                   src->block->address + src_offset_bytes, size_bytes);
     return end(stream, function, status, error);
 }
 
@@ -320,8 +318,7 @@ enum rdl_status rdl_buffer_fill(struct rdl_buffer *buffer, size_t offset_bytes, 
     struct rdl__stream *stream = begin(buffer->device, handle, RDL_FOREVER, &status, error);
     if (stream == NULL)
         return status;
-    status = buffer->device->backend->fill(stream->lane->stream,
-                                           buffer->block->address + offset_bytes, value,
-                                           size_bytes);
+    status = buffer->device->backend->fill(
+        stream->lane->stream, buffer->block->address + offset_bytes, value, size_bytes);
     return end(stream, function, status, error);
 }

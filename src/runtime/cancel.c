@@ -10,7 +10,7 @@ static struct rdl__lock links_lock = RDL__LOCK_INIT(RDL__RANK_CANCEL);
 
 struct rdl_cancel {
     _Atomic uint32_t references;
-    _Atomic bool requested; /* set once, under links_lock; read by any */
+    _Atomic bool requested;      /* set once, under links_lock; read by any */
     struct rdl_cancel *followed; /* a reference is held; NULL: none */
     struct rdl__cancel_node *nodes RDL_GUARDED_BY(&links_lock);
 };

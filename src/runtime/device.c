@@ -105,8 +105,8 @@ static enum rdl_status check_options(const struct rdl__backend *backend,
                          "rdl_device_open: intra_op_threads %u: only 1 is supported",
                          options->intra_op_threads);
     if (options->sim != NULL && backend != &rdl__backend_sim)
-        return rdl__fail(error, RDL_ERR_ARGUMENT,
-                         "rdl_device_open: sim options for device \"%s\"", backend->name);
+        return rdl__fail(error, RDL_ERR_ARGUMENT, "rdl_device_open: sim options for device \"%s\"",
+                         backend->name);
     return RDL_OK;
 }
 
@@ -334,8 +334,8 @@ enum rdl_status rdl__device_wait(struct rdl__device *device, struct rdl__point p
     while (!passed && status == RDL_OK) {
         struct rdl__watch watch = {.park = &park};
         rdl__assert_no_lock();
-        status = rdl__device_note(device,
-                                  device->backend->watch(device->impl, point, &watch, &passed));
+        status =
+            rdl__device_note(device, device->backend->watch(device->impl, point, &watch, &passed));
         if (status != RDL_OK || passed)
             break;
         if (rdl__cancelled(cancel))

@@ -32,21 +32,22 @@ enum rdl__attention {
 enum rdl__device_state {
     RDL__DEVICE_OPEN = 0,
     RDL__DEVICE_CLOSING = 1, /* no new lease; those waiting get RDL_ERR_CLOSED */
-    RDL__DEVICE_DRAINED = 2, /* no handle, no lane is leased; ends when its last memory comes back */
-    RDL__DEVICE_ENDED = 3    /* to be opened again */
+    RDL__DEVICE_DRAINED =
+        2,                /* no handle, no lane is leased; ends when its last memory comes back */
+    RDL__DEVICE_ENDED = 3 /* to be opened again */
 };
 
 struct rdl__device {
     /* Set by open. */
     const struct rdl__backend *backend;
-    void *impl;      /* the backend's device */
-    uint64_t id;     /* its handle */
-    uint32_t epoch;  /* fork epoch in which it was opened */
-    uint32_t n_lanes; /* lane 0 is the default one and never leased */
-    uint32_t cap_lanes; /* lanes of the array, >= n_lanes */
+    void *impl;                /* the backend's device */
+    uint64_t id;               /* its handle */
+    uint32_t epoch;            /* fork epoch in which it was opened */
+    uint32_t n_lanes;          /* lane 0 is the default one and never leased */
+    uint32_t cap_lanes;        /* lanes of the array, >= n_lanes */
     uint32_t intra_op_threads; /* width of one call */
     uint32_t plan_cache;
-    bool shared; /* opened without options */
+    bool shared;             /* opened without options */
     struct rdl__lane *lanes; /* [cap_lanes] */
 
     _Alignas(RDL__CACHE_LINE) _Atomic uint32_t state; /* enum rdl__device_state */
@@ -56,7 +57,7 @@ struct rdl__device {
     _Atomic bool lost;          /* set once, when the backend reports it */
 
     _Alignas(RDL__CACHE_LINE) struct {
-        struct rdl__lock lock; /* rank LANES */
+        struct rdl__lock lock;                               /* rank LANES */
         struct rdl__lane_waiter *head RDL_GUARDED_BY(&lock); /* oldest first */
         struct rdl__lane_waiter *tail RDL_GUARDED_BY(&lock);
         uint32_t count RDL_GUARDED_BY(&lock);

@@ -109,11 +109,10 @@ static enum rdl_status record(struct event *event, struct rdl__stream *stream)
     rdl__store_relaxed(&mark->references, 1); /* the event's; nobody else knows it yet */
     struct rdl__point point;
     const bool turns = !device->backend->asynchronous;
-    enum rdl_status status =
-        turns ? rdl__turn_take(&stream->turn, RDL_FOREVER, NULL) : RDL_OK;
+    enum rdl_status status = turns ? rdl__turn_take(&stream->turn, RDL_FOREVER, NULL) : RDL_OK;
     if (status == RDL_OK)
-        status = rdl__device_note(device,
-                                  device->backend->record(stream->lane->stream, mark, &point));
+        status =
+            rdl__device_note(device, device->backend->record(stream->lane->stream, mark, &point));
     if (turns)
         rdl__turn_give(&stream->turn);
     if (status == RDL_OK) {
@@ -158,8 +157,8 @@ enum rdl_status rdl_stream_wait_event(struct rdl_stream stream_handle, struct rd
     if (stream != NULL) {
         const struct rdl__point point = newest(event);
         if (point.stream != NULL)
-            status = rdl__device_note(device,
-                                      device->backend->wait_point(stream->lane->stream, point));
+            status =
+                rdl__device_note(device, device->backend->wait_point(stream->lane->stream, point));
         rdl__stream_unpin(stream);
         if (status != RDL_OK)
             (void)rdl__fail(error, status, "rdl_stream_wait_event: %s", rdl_status_text(status));
@@ -176,8 +175,8 @@ enum rdl_status rdl_event_query(struct rdl_event handle, bool *out)
     struct event *event = pin(handle, &status, NULL);
     if (event == NULL)
         return status;
-    status = rdl__device_note(event->device, event->device->backend->query(event->device->impl,
-                                                                           newest(event), out));
+    status = rdl__device_note(
+        event->device, event->device->backend->query(event->device->impl, newest(event), out));
     unpin(event);
     return status;
 }

@@ -155,8 +155,8 @@ void rdl__handle_close_all(struct rdl__table *table, const void *context)
     }
 }
 
-void rdl__handle_each(struct rdl__table *table, void (*visit)(uint64_t id, void *object, void *user),
-                      void *user)
+void rdl__handle_each(struct rdl__table *table,
+                      void (*visit)(uint64_t id, void *object, void *user), void *user)
 {
     const uint32_t count = slot_count(table);
     for (uint32_t index = 0; index < count; index++) {

@@ -26,11 +26,12 @@
 #define RDL__HANDLE_CHUNKS 18 /* chunk c has 64 << c slots: 2^24 in all */
 
 struct rdl__slot {
-    _Atomic uint64_t word;   /* generation << INDEX_BITS | pins; all accesses seq_cst */
-    _Atomic(void *) object;  /* written while closed, before the word opens */
-    _Atomic(void *) context; /* second pointer, for who must know something before it may touch object:
+    _Atomic uint64_t word;  /* generation << INDEX_BITS | pins; all accesses seq_cst */
+    _Atomic(void *) object; /* written while closed, before the word opens */
+    _Atomic(void *)
+        context;        /* second pointer, for who must know something before it may touch object:
                                 a model's device. Type-stable objects only */
-    uint32_t next_free;      /* index + 1; guarded by the table's lock */
+    uint32_t next_free; /* index + 1; guarded by the table's lock */
 };
 
 struct rdl__table {
@@ -41,7 +42,8 @@ struct rdl__table {
     uint32_t first_free RDL_GUARDED_BY(&lock); /* index + 1; 0: none */
 };
 
-#define RDL__TABLE_INIT(destroy_fn) {.lock = RDL__LOCK_INIT(RDL__RANK_TABLE), .destroy = (destroy_fn)}
+#define RDL__TABLE_INIT(destroy_fn)                                                                \
+    {.lock = RDL__LOCK_INIT(RDL__RANK_TABLE), .destroy = (destroy_fn)}
 
 /** Names an object: *id is its handle. @return RDL_ERR_NO_MEMORY: the caller keeps the object */
 enum rdl_status rdl__handle_open(struct rdl__table *table, void *object, void *context,
@@ -80,8 +82,7 @@ static inline struct rdl__slot *rdl__handle_slot(struct rdl__table *table, uint6
 /** Whether the slot is open under this handle. seq_cst: the recheck of a hazard. */
 static inline bool rdl__handle_is_open(struct rdl__slot *slot, uint64_t id)
 {
-    return rdl__load_seq_cst(&slot->word) >> RDL__HANDLE_INDEX_BITS ==
-           id >> RDL__HANDLE_INDEX_BITS;
+    return rdl__load_seq_cst(&slot->word) >> RDL__HANDLE_INDEX_BITS == id >> RDL__HANDLE_INDEX_BITS;
 }
 
 /** Closes all open handles whose context is `context`. */
@@ -89,7 +90,7 @@ void rdl__handle_close_all(struct rdl__table *table, const void *context);
 
 /** Calls visit for each open object, pinned meanwhile and under no lock. Objects opened or closed
  * during the walk may be missed. */
-void rdl__handle_each(struct rdl__table *table, void (*visit)(uint64_t id, void *object, void *user),
-                      void *user);
+void rdl__handle_each(struct rdl__table *table,
+                      void (*visit)(uint64_t id, void *object, void *user), void *user);
 
 #endif

@@ -354,7 +354,8 @@ void rdl__lanes_after_fork(struct rdl__device *device)
         }
     }
     rdl__lock_acquire(&device->wait.lock);
-    device->wait.head = device->wait.tail = NULL; /* waiters stand on stacks of threads that are gone */
+    device->wait.head = device->wait.tail =
+        NULL; /* waiters stand on stacks of threads that are gone */
     device->wait.count = 0;
     rdl__device_attend(device, RDL__ATTENTION_LANES, false);
     rdl__lock_release(&device->wait.lock);

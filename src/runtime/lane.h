@@ -30,14 +30,16 @@
 
 struct rdl__lane {
     /* Line of the lease. */
-    _Alignas(RDL__CACHE_LINE) _Atomic(uintptr_t) owner; /* 0: free; else the holder's thread token */
-    _Atomic(const void *) hazard_model; /* the model in use; NULL: none */
-    _Atomic(const void *) hazard_plan;  /* the plan in use; meaningful while hazard_model is set */
+    _Alignas(
+        RDL__CACHE_LINE) _Atomic(uintptr_t) owner; /* 0: free; else the holder's thread token */
+    _Atomic(const void *) hazard_model;            /* the model in use; NULL: none */
+    _Atomic(const void *) hazard_plan; /* the plan in use; meaningful while hazard_model is set */
 
     /* The holder's. */
     struct rdl__device *device;
     void *stream; /* backend's; made at the first lease, kept */
-    _Atomic(void *) stream_seen; /* the same, for rdl_device_synchronize; set once a life, release */
+    _Atomic(void *)
+        stream_seen; /* the same, for rdl_device_synchronize; set once a life, release */
     struct rdl__block *arena;
     uintptr_t last_user; /* token of the thread that held the lane before */
     uint32_t index;
@@ -48,7 +50,8 @@ struct rdl__lane {
     } last;
     struct rdl__lane_cache cache;
 
-    struct rdl__progress progress; /* of the holder's run; stop may be set by who closes the device */
+    struct rdl__progress
+        progress; /* of the holder's run; stop may be set by who closes the device */
 
     _Alignas(RDL__CACHE_LINE) _Atomic(struct rdl__block *) remote; /* blocks freed by anyone */
     struct rdl__memory_counts remote_counts;                       /* of those frees */

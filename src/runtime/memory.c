@@ -544,8 +544,7 @@ static enum rdl_status climb(struct rdl__device *device, struct rdl__lane *lane,
         const struct rdl__block *oldest = device->memory.pending;
         while (oldest != NULL && oldest->next != NULL)
             oldest = oldest->next;
-        const struct rdl__point point =
-            oldest != NULL ? oldest->points[0] : (struct rdl__point){0};
+        const struct rdl__point point = oldest != NULL ? oldest->points[0] : (struct rdl__point){0};
         rdl__lock_release(&device->memory.lock);
         if (point.stream == NULL)
             return status;
@@ -668,14 +667,14 @@ static enum rdl_status explain(struct rdl__device *device, enum rdl_status statu
                  pending = memory->pending_bytes, idle = memory->free_bytes;
     rdl__lock_release(&memory->lock);
     add(&memory->ooms, 1);
-    return rdl__fail(error, status,
-                     "memory of device \"%s\": %zu bytes wanted%s; reserved %zu (limit %zu): in use "
-                     "%" PRId64 " by buffers, outputs and arenas (%u lanes leased), %zu waiting for "
-                     "work to end, %zu free in pieces",
-                     device->backend->name, total,
-                     status == RDL_ERR_DEADLINE ? ", and none came before the deadline" : "",
-                     reserved, limit, values[RDL_MEMORY_STAT_ALLOCATED_BYTES_CURRENT], leased,
-                     pending, idle);
+    return rdl__fail(
+        error, status,
+        "memory of device \"%s\": %zu bytes wanted%s; reserved %zu (limit %zu): in use "
+        "%" PRId64 " by buffers, outputs and arenas (%u lanes leased), %zu waiting for "
+        "work to end, %zu free in pieces",
+        device->backend->name, total,
+        status == RDL_ERR_DEADLINE ? ", and none came before the deadline" : "", reserved, limit,
+        values[RDL_MEMORY_STAT_ALLOCATED_BYTES_CURRENT], leased, pending, idle);
 }
 
 enum rdl_status rdl__memory_alloc(struct rdl__device *device, struct rdl__lane *lane,

@@ -65,7 +65,7 @@ struct rdl__block {
 /** Counters of one lane or of the store; each written by its owner, read by any (relaxed). */
 struct rdl__memory_counts {
     _Atomic int64_t allocations, frees;
-    _Atomic int64_t allocated_bytes, freed_bytes;      /* block sizes */
+    _Atomic int64_t allocated_bytes, freed_bytes; /* block sizes */
     _Atomic int64_t requested_bytes, requested_freed_bytes;
 };
 
@@ -86,20 +86,22 @@ struct rdl__memory {
     struct rdl__block_chunk *chunks RDL_GUARDED_BY(&lock); /* where descriptors lie */
     struct rdl__block *pending RDL_GUARDED_BY(&lock);      /* oldest last */
     size_t pending_bytes RDL_GUARDED_BY(&lock);
-    size_t free_bytes RDL_GUARDED_BY(&lock); /* of free_lists */
+    size_t free_bytes RDL_GUARDED_BY(&lock);  /* of free_lists */
     size_t split_bytes RDL_GUARDED_BY(&lock); /* of free blocks whose segment is partly in use */
     size_t n_segments RDL_GUARDED_BY(&lock);
     size_t reserved_bytes RDL_GUARDED_BY(&lock); /* segments, and those being asked for */
     size_t reserved_peak RDL_GUARDED_BY(&lock);
-    size_t limit_bytes RDL_GUARDED_BY(&lock); /* 0: none */
+    size_t limit_bytes RDL_GUARDED_BY(&lock);              /* 0: none */
     struct rdl__memory_waiter *head RDL_GUARDED_BY(&lock); /* oldest first */
     struct rdl__memory_waiter *tail RDL_GUARDED_BY(&lock);
     uint32_t n_waiters RDL_GUARDED_BY(&lock);
-    uint64_t frees RDL_GUARDED_BY(&lock); /* times that memory came back: who looks, then waits, sees
+    uint64_t
+        frees RDL_GUARDED_BY(&lock); /* times that memory came back: who looks, then waits, sees
                                              whether it missed one */
-    uintptr_t climber RDL_GUARDED_BY(&lock); /* token of the thread that is first in the queue and on
+    uintptr_t
+        climber RDL_GUARDED_BY(&lock); /* token of the thread that is first in the queue and on
                                                 the ladder; 0: none */
-    struct rdl__memory_counts counts; /* of blocks handed out by the store itself */
+    struct rdl__memory_counts counts;  /* of blocks handed out by the store itself */
     int64_t allocated_peak RDL_GUARDED_BY(&lock); /* as far as rdl__memory_read_stats saw */
     _Atomic int64_t retries, ooms;
 };

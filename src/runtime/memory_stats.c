@@ -42,8 +42,8 @@ void rdl__memory_read_stats(struct rdl__device *device, int64_t *out)
         sum(&device->lanes[i].remote_counts, out);
     }
     sum(&memory->counts, out);
-    const int64_t current = out[RDL_MEMORY_STAT_ALLOCATED_BYTES_ALLOCATED] -
-                            out[RDL_MEMORY_STAT_ALLOCATED_BYTES_FREED];
+    const int64_t current =
+        out[RDL_MEMORY_STAT_ALLOCATED_BYTES_ALLOCATED] - out[RDL_MEMORY_STAT_ALLOCATED_BYTES_FREED];
     out[RDL_MEMORY_STAT_ALLOCATED_BYTES_CURRENT] = current;
     out[RDL_MEMORY_STAT_ALLOCATION_CURRENT] =
         out[RDL_MEMORY_STAT_ALLOCATION_ALLOCATED] - out[RDL_MEMORY_STAT_ALLOCATION_FREED];

@@ -21,8 +21,7 @@ struct rdl__block_chunk {
 static uint32_t class_of(size_t size_bytes)
 {
     const unsigned exponent = 63u - (unsigned)__builtin_clzll(size_bytes);
-    const uint32_t size_class =
-        (exponent - 8) * 4 + (uint32_t)((size_bytes >> (exponent - 2)) & 3);
+    const uint32_t size_class = (exponent - 8) * 4 + (uint32_t)((size_bytes >> (exponent - 2)) & 3);
     return size_class < RDL__SIZE_CLASSES ? size_class : RDL__SIZE_CLASSES - 1;
 }
 

@@ -42,8 +42,7 @@ struct rdl__memory_segment *rdl__store_detach_locked(struct rdl__memory *memory)
 /** Makes sure that at least two descriptors are spare: true. Called without the lock; false if there is
  * no memory. Others may take them before the caller locks: check again under the lock. */
 bool rdl__store_need_descriptors(struct rdl__memory *memory);
-bool rdl__store_has_descriptors_locked(const struct rdl__memory *memory)
-    RDL_REQUIRES(memory->lock);
+bool rdl__store_has_descriptors_locked(const struct rdl__memory *memory) RDL_REQUIRES(memory->lock);
 
 /** Frees the chunks; no block is in use. No lock. */
 void rdl__store_free_chunks(struct rdl__memory *memory);

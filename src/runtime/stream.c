@@ -227,7 +227,8 @@ enum rdl_status rdl__stream_wait_idle(struct rdl__stream *stream, int64_t deadli
         rdl__turn_give(&stream->turn);
         return RDL_OK;
     }
-    return rdl__device_wait(stream->device, backend->tail(stream->lane->stream), deadline_ns, cancel);
+    return rdl__device_wait(stream->device, backend->tail(stream->lane->stream), deadline_ns,
+                            cancel);
 }
 
 /* The last pin went: nobody uses the stream, but its work may still run. */
@@ -286,8 +287,8 @@ enum rdl_status rdl_stream_query(struct rdl_stream handle, bool *out)
         if (turn == RDL_OK)
             rdl__turn_give(&stream->turn);
     } else {
-        status = device->backend->query(device->impl, device->backend->tail(stream->lane->stream),
-                                        out);
+        status =
+            device->backend->query(device->impl, device->backend->tail(stream->lane->stream), out);
         (void)rdl__device_note(device, status);
     }
     rdl__stream_unpin(stream);

@@ -20,10 +20,10 @@ static const struct {
     enum rdl_dtype dtype;
     uint8_t code, bits;
 } codes[] = {
-    {RDL_F32, CODE_FLOAT, 32},  {RDL_F64, CODE_FLOAT, 64}, {RDL_F16, CODE_FLOAT, 16},
-    {RDL_BF16, CODE_BFLOAT, 16}, {RDL_I8, CODE_INT, 8},    {RDL_I16, CODE_INT, 16},
-    {RDL_I32, CODE_INT, 32},    {RDL_I64, CODE_INT, 64},   {RDL_U8, CODE_UINT, 8},
-    {RDL_U16, CODE_UINT, 16},   {RDL_U32, CODE_UINT, 32},  {RDL_U64, CODE_UINT, 64},
+    {RDL_F32, CODE_FLOAT, 32},   {RDL_F64, CODE_FLOAT, 64}, {RDL_F16, CODE_FLOAT, 16},
+    {RDL_BF16, CODE_BFLOAT, 16}, {RDL_I8, CODE_INT, 8},     {RDL_I16, CODE_INT, 16},
+    {RDL_I32, CODE_INT, 32},     {RDL_I64, CODE_INT, 64},   {RDL_U8, CODE_UINT, 8},
+    {RDL_U16, CODE_UINT, 16},    {RDL_U32, CODE_UINT, 32},  {RDL_U64, CODE_UINT, 64},
     {RDL_BOOL, CODE_BOOL, 8},
 };
 
@@ -58,7 +58,8 @@ enum rdl_status rdl_tensor_from_dlpack(struct rdl_dlpack *dlpack, struct rdl_ten
                          dlpack->version.major, dlpack->version.minor, MAJOR);
     if (from->device_type != DEVICE_CPU)
         return rdl__fail(error, RDL_ERR_UNSUPPORTED,
-                         "rdl_tensor_from_dlpack: device type %" PRId32 ", expected host memory (1)",
+                         "rdl_tensor_from_dlpack: device type %" PRId32
+                         ", expected host memory (1)",
                          from->device_type);
     const enum rdl_dtype dtype = find_dtype(from);
     if (dtype == RDL_DTYPE_NONE)

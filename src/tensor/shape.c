@@ -29,8 +29,8 @@ enum rdl_status rdl__shape_check(int32_t rank, const int64_t *dims, struct rdl_e
     bool empty = false;
     for (int32_t i = 0; i < rank; i++) {
         if (dims[i] < 0)
-            return rdl__fail(error, RDL_ERR_SHAPE, "dimension %" PRId32 " is negative (%" PRId64 ")",
-                             i, dims[i]);
+            return rdl__fail(error, RDL_ERR_SHAPE,
+                             "dimension %" PRId32 " is negative (%" PRId64 ")", i, dims[i]);
         empty = empty || dims[i] == 0;
     }
     /* Zeros do not excuse the others: strides and products of a part must fit as well. */

@@ -229,8 +229,7 @@ enum rdl_status rdl_tensor_view(struct rdl_tensor *src, int32_t rank, const int6
     tensor->is_read_only = src->is_read_only;
     tensor->memory = RDL__MEMORY_VIEW;
     /* Views of views hold the owner, so chains stay short. */
-    tensor->owner.base =
-        rdl_tensor_retain(src->memory == RDL__MEMORY_VIEW ? src->owner.base : src);
+    tensor->owner.base = rdl_tensor_retain(src->memory == RDL__MEMORY_VIEW ? src->owner.base : src);
     *out = tensor;
     return RDL_OK;
 }
@@ -464,7 +463,8 @@ enum rdl_status rdl_tensor_copy(const struct rdl_tensor *src, struct rdl_tensor 
     if (src->dtype != dst->dtype || !rdl__shape_equal(&src->shape, &dst->shape)) {
         char from[RDL__SHAPE_TEXT_BYTES], to[RDL__SHAPE_TEXT_BYTES];
         return rdl__fail(error, RDL_ERR_SHAPE, "rdl_tensor_copy: %s %s into %s %s",
-                         rdl_dtype_name(src->dtype), rdl__shape_text(&src->shape, from, sizeof from),
+                         rdl_dtype_name(src->dtype),
+                         rdl__shape_text(&src->shape, from, sizeof from),
                          rdl_dtype_name(dst->dtype), rdl__shape_text(&dst->shape, to, sizeof to));
     }
     if (rdl_tensor_count(src) == 0)

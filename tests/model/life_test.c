@@ -63,9 +63,8 @@ static void closed_model_is_stale_everywhere(void **state)
     struct rdl_model_info *other;
     assert_int_equal(rdl_model_get_info(model, &other, NULL), RDL_ERR_CLOSED);
     assert_int_equal(rdl_model_get_stats(model, &stats), RDL_ERR_CLOSED);
-    assert_int_equal(
-        rdl_model_submit(model, &input, 1, NULL, 1, NULL, NULL, NULL, &request, NULL),
-        RDL_ERR_CLOSED);
+    assert_int_equal(rdl_model_submit(model, &input, 1, NULL, 1, NULL, NULL, NULL, &request, NULL),
+                     RDL_ERR_CLOSED);
     assert_string_equal(rdl_model_info_input(info, 0)->name, "x"); /* facts outlive the model */
     rdl_model_info_release(info);
     rdl_value_release(input);
@@ -90,8 +89,7 @@ static void race(unsigned index, void *shared)
         _Atomic uint64_t *slot = &races->models[(random >> 33) % 4];
         const unsigned action = (unsigned)(random >> 40) % 16;
         if (action == 0) {
-            const uint64_t old =
-                atomic_exchange(slot, models_load("linear_8x8", races->device).id);
+            const uint64_t old = atomic_exchange(slot, models_load("linear_8x8", races->device).id);
             rdl_model_close((struct rdl_model){old});
         } else if (action == 1) {
             rdl_model_close((struct rdl_model){atomic_load(slot)});
@@ -204,8 +202,7 @@ struct flight {
 static void run_new_shape(unsigned index, void *shared)
 {
     struct flight *flight = shared;
-    struct rdl_value *input =
-        models_input(index + 1, 2, (const int64_t[]){flight->batch, 784});
+    struct rdl_value *input = models_input(index + 1, 2, (const int64_t[]){flight->batch, 784});
     struct rdl_value *output = models_run(flight->model, input);
     CHECK(output != NULL);
     rdl_value_release(output);
@@ -365,8 +362,7 @@ static void submitted_runs_end_with_the_right_answers(void **state)
         rdl_value_release(outputs[i]);
         rdl_value_release(expected[i]);
         rdl_request_close(requests[i]);
-        assert_int_equal(rdl_request_wait(requests[i], RDL_FOREVER, NULL, 0, NULL),
-                         RDL_ERR_CLOSED);
+        assert_int_equal(rdl_request_wait(requests[i], RDL_FOREVER, NULL, 0, NULL), RDL_ERR_CLOSED);
     }
     while (atomic_load(&submitted.called) < N)
         test_pause_ms(1);
@@ -397,8 +393,7 @@ static void submitted_runs_can_be_cancelled_and_have_deadlines(void **state)
     assert_int_equal(rdl_request_wait(waited, rdl_deadline_in_ns(1000000), NULL, 0, NULL),
                      RDL_ERR_DEADLINE);
     rdl_request_cancel(cancelled);
-    assert_int_equal(rdl_request_wait(cancelled, RDL_FOREVER, NULL, 0, &error),
-                     RDL_ERR_CANCELLED);
+    assert_int_equal(rdl_request_wait(cancelled, RDL_FOREVER, NULL, 0, &error), RDL_ERR_CANCELLED);
     assert_string_equal(error.message, "run: no lane: cancelled");
     assert_int_equal(rdl_request_wait(late, RDL_FOREVER, NULL, 0, NULL), RDL_ERR_DEADLINE);
     rdl_stream_close(held);

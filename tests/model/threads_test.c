@@ -58,9 +58,8 @@ static void run_case(const struct models_case *model_case, unsigned calls)
 {
     static struct many many;
     struct rdl_device device = open_device();
-    many = (struct many){.model = models_load(model_case->name, device),
-                         .model_case = model_case,
-                         .calls = calls};
+    many = (struct many){
+        .model = models_load(model_case->name, device), .model_case = model_case, .calls = calls};
     for (unsigned t = 0; t < MANY; t++)
         for (unsigned i = 0; i < calls; i++) {
             struct rdl_value *input =

@@ -51,9 +51,8 @@ static void expect_no_shared_line(const struct models_case *model_case, bool bou
     struct rdl_device device;
     const struct rdl_device_options options = {.size = sizeof options, .lanes = 32};
     assert_int_equal(rdl_device_open("cpu", &options, &device, NULL), RDL_OK);
-    struct lines lines = {.model = models_load(model_case->name, device),
-                          .model_case = model_case,
-                          .bound = bound};
+    struct lines lines = {
+        .model = models_load(model_case->name, device), .model_case = model_case, .bound = bound};
     (void)pthread_barrier_init(&lines.warm, NULL, THREADS);
     (void)pthread_barrier_init(&lines.done, NULL, THREADS);
     recorder_reset();

@@ -41,15 +41,16 @@ static inline void *test_thread_main(void *object)
 }
 
 /** Runs fn(0..n-1, shared) on n threads that start together; the number of failures they counted. */
-static inline unsigned test_run_threads(unsigned n, void (*fn)(unsigned index, void *shared), void *shared)
+static inline unsigned test_run_threads(unsigned n, void (*fn)(unsigned index, void *shared),
+                                        void *shared)
 {
     struct test_thread *threads = calloc(n, sizeof *threads);
     pthread_barrier_t barrier;
     (void)pthread_barrier_init(&barrier, NULL, n);
     atomic_store(&test_failures, 0);
     for (unsigned i = 0; i < n; i++) {
-        threads[i] = (struct test_thread){.barrier = &barrier, .fn = fn, .index = i,
-                                          .shared = shared};
+        threads[i] =
+            (struct test_thread){.barrier = &barrier, .fn = fn, .index = i, .shared = shared};
         if (pthread_create(&threads[i].thread, NULL, test_thread_main, &threads[i]) != 0)
             abort();
     }

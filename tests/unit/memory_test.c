@@ -12,8 +12,7 @@
 
 static struct rdl_device open_limited(const char *name, size_t limit)
 {
-    const struct rdl_device_options options = {.size = sizeof options,
-                                               .memory_limit_bytes = limit};
+    const struct rdl_device_options options = {.size = sizeof options, .memory_limit_bytes = limit};
     struct rdl_device device;
     assert_int_equal(rdl_device_open(name, &options, &device, NULL), RDL_OK);
     return device;

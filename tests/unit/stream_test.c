@@ -97,8 +97,8 @@ static void stream_work_runs_in_order(void **state)
 static void stream_waits_for_an_event_of_another(void **state)
 {
     (void)state;
-    struct rdl_device device = open_sim(
-        (struct rdl_sim_options){.seed = 2, .max_delay_us = 500, .workers = 4});
+    struct rdl_device device =
+        open_sim((struct rdl_sim_options){.seed = 2, .max_delay_us = 500, .workers = 4});
     struct rdl_stream s = stream(device), t = stream(device);
     struct rdl_buffer *a = buffer(device, s), *b = buffer(device, t);
     struct rdl_event written = event(device), read = event(device);

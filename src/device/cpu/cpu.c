@@ -7,10 +7,10 @@
  *
  * Threading: a stream is touched by the thread whose turn it is. Nothing is shared between streams.
  */
+#include "os/cpu.h"
 #include "base/mem.h"
 #include "device/device.h"
 #include "os/clock.h"
-#include "os/cpu.h"
 
 #include <string.h>
 

@@ -52,8 +52,8 @@ static void run_segment(struct sim_device *device, const struct sim_work *work)
     struct rdl__kernel_call call = {.bind = bind};
     const struct rdl__segment *segment = work->segment;
     if (segment->scratch_bytes > 0)
-        call.scratch = (char *)sim_alias(device, work->bases[RDL__BASE_ARENA]) +
-                       segment->scratch_offset_bytes;
+        call.scratch =
+            (char *)sim_alias(device, work->bases[RDL__BASE_ARENA]) + segment->scratch_offset_bytes;
     for (uint32_t i = 0; i < segment->n_steps; i++) {
         const struct rdl__step *step = &segment->steps[i];
         const struct rdl__binding *binding = segment->bindings + step->first_bind;
@@ -173,8 +173,7 @@ static void worker(void *object)
 
 static struct sim_work *new_work(enum sim_kind kind, uint32_t n_bases)
 {
-    struct sim_work *work =
-        rdl__alloc_zeroed(1, sizeof *work + n_bases * sizeof(void *));
+    struct sim_work *work = rdl__alloc_zeroed(1, sizeof *work + n_bases * sizeof(void *));
     if (work != NULL) {
         work->kind = kind;
         work->n_bases = n_bases;

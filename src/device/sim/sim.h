@@ -45,7 +45,7 @@ struct sim_work {
 /** What a stream's work is known to come after: for each stream the last number. */
 struct sim_clock {
     struct sim_clock *older;
-    uint64_t from; /* holds for numbers of the stream from here on */
+    uint64_t from;   /* holds for numbers of the stream from here on */
     uint64_t seen[]; /* [SIM_MAX_STREAMS] */
 };
 
@@ -76,8 +76,8 @@ struct sim_range {
 /** The lists are of fixed size, so that no check fails for want of memory. */
 struct sim_device {
     struct rdl_sim_options options;
-    char *region;           /* addresses that the runtime sees; no access */
-    char *alias;            /* the same memory, for workers */
+    char *region; /* addresses that the runtime sees; no access */
+    char *alias;  /* the same memory, for workers */
     size_t region_bytes;
     struct rdl__thread *threads; /* [n_threads] */
     uint32_t n_threads;
@@ -89,9 +89,11 @@ struct sim_device {
     uint64_t random RDL_GUARDED_BY(&lock);
     struct sim_stream *streams[SIM_MAX_STREAMS] RDL_GUARDED_BY(&lock);
     uint32_t n_streams RDL_GUARDED_BY(&lock); /* highest index used + 1 */
-    size_t n_taken RDL_GUARDED_BY(&lock), n_live RDL_GUARDED_BY(&lock), n_uses RDL_GUARDED_BY(&lock);
-    struct sim_range taken[SIM_MAX_RANGES] RDL_GUARDED_BY(&lock); /* sorted segments of the region */
-    struct sim_range live[SIM_MAX_RANGES] RDL_GUARDED_BY(&lock);  /* sorted: handed out to users */
+    size_t n_taken RDL_GUARDED_BY(&lock), n_live RDL_GUARDED_BY(&lock),
+        n_uses RDL_GUARDED_BY(&lock);
+    struct sim_range
+        taken[SIM_MAX_RANGES] RDL_GUARDED_BY(&lock);             /* sorted segments of the region */
+    struct sim_range live[SIM_MAX_RANGES] RDL_GUARDED_BY(&lock); /* sorted: handed out to users */
     struct sim_use uses[SIM_MAX_USES] RDL_GUARDED_BY(&lock);
     uint64_t host_seen[SIM_MAX_STREAMS] RDL_GUARDED_BY(&lock);
 

@@ -49,8 +49,7 @@ bool sim_check_use_locked(struct sim_stream *stream, uint64_t number, const void
     const uintptr_t begin = (uintptr_t)address, end = begin + size_bytes;
     if (size_bytes == 0)
         return true;
-    if (begin < (uintptr_t)device->region ||
-        end > (uintptr_t)device->region + device->region_bytes)
+    if (begin < (uintptr_t)device->region || end > (uintptr_t)device->region + device->region_bytes)
         return false;
     if (!is_live_locked(device, begin, end))
         return false;
@@ -73,8 +72,7 @@ bool sim_check_use_locked(struct sim_stream *stream, uint64_t number, const void
     if (device->n_uses == SIM_MAX_USES)
         prune_locked(device);
     if (device->n_uses < SIM_MAX_USES) /* when full of unseen uses, the newest goes unchecked */
-        device->uses[device->n_uses++] =
-            (struct sim_use){begin, end, number, stream->index, write};
+        device->uses[device->n_uses++] = (struct sim_use){begin, end, number, stream->index, write};
     return right;
 }
 
