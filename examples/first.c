@@ -12,8 +12,10 @@ int main(int argc, char **argv)
         rdl_tensor_wrap(RDL_F32, 2, (int64_t[]){1, 8}, NULL, x, sizeof x, NULL, NULL, &tensor,
                         &error) != RDL_OK ||
         rdl_value_from_tensor(tensor, &input, &error) != RDL_OK ||
-        rdl_model_run(model, &input, 1, &output, 1, NULL, &error) != RDL_OK)
-        return fprintf(stderr, "%s\n", error.message), 1;
+        rdl_model_run(model, &input, 1, &output, 1, NULL, &error) != RDL_OK) {
+        (void)fprintf(stderr, "%s\n", error.message);
+        return 1;
+    }
     const float *y = rdl_tensor_data(rdl_value_tensor(output));
     printf("%g\n", y[0]);
     rdl_value_release(output);

@@ -23,19 +23,25 @@ int main(int argc, char **argv)
     struct rdl_value *input;
     struct rdl_tensor *tensor;
     atomic_int succeeded = 0;
-    if (argc < 2)
-        return fprintf(stderr, "usage: submit MODEL, with an input of [1, 8]\n"), 2;
+    if (argc < 2) {
+        (void)fprintf(stderr, "usage: submit MODEL, with an input of [1, 8]\n");
+        return 2;
+    }
     if (rdl_model_load(argv[1], NULL, &model, &error) != RDL_OK ||
         rdl_tensor_new(RDL_F32, 2, (int64_t[]){1, 8}, &tensor, &error) != RDL_OK ||
-        rdl_value_from_tensor(tensor, &input, &error) != RDL_OK)
-        return fprintf(stderr, "%s\n", error.message), 1;
+        rdl_value_from_tensor(tensor, &input, &error) != RDL_OK) {
+        (void)fprintf(stderr, "%s\n", error.message);
+        return 1;
+    }
     for (int i = 0; i < RUNS; i++) {
         struct rdl_run_options options = {.size = sizeof options};
         if (i == 3)
             options.deadline_ns = 1; /* long ago */
         if (rdl_model_submit(model, &input, 1, NULL, 1, &options, ended, &succeeded, &requests[i],
-                             &error) != RDL_OK)
-            return fprintf(stderr, "%s\n", error.message), 1;
+                             &error) != RDL_OK) {
+            (void)fprintf(stderr, "%s\n", error.message);
+            return 1;
+        }
     }
     rdl_request_cancel(requests[RUNS - 1]); /* if it has not ended already */
     for (int i = 0; i < RUNS; i++) {

@@ -57,15 +57,21 @@ int main(int argc, char **argv)
     const int rank = argc > 2 ? argc - 2 : 2;
     for (int i = 0; i + 2 < argc && i < RDL_MAX_RANK; i++)
         dims[i] = atoll(argv[i + 2]);
-    if (argc < 2 || rank > RDL_MAX_RANK)
-        return fprintf(stderr, "usage: threads MODEL [DIM...]\n"), 2;
-    if (rdl_model_load(argv[1], NULL, &model, &error) != RDL_OK)
-        return fprintf(stderr, "%s\n", error.message), 1;
+    if (argc < 2 || rank > RDL_MAX_RANK) {
+        (void)fprintf(stderr, "usage: threads MODEL [DIM...]\n");
+        return 2;
+    }
+    if (rdl_model_load(argv[1], NULL, &model, &error) != RDL_OK) {
+        (void)fprintf(stderr, "%s\n", error.message);
+        return 1;
+    }
     for (unsigned t = 0; t < THREADS; t++) {
         work[t] = (struct work){.model = model, .input = make_input(t, rank, dims)};
         if (work[t].input == NULL ||
-            rdl_model_run(model, &work[t].input, 1, &work[t].alone, 1, NULL, &error) != RDL_OK)
-            return fprintf(stderr, "%s\n", error.message), 1;
+            rdl_model_run(model, &work[t].input, 1, &work[t].alone, 1, NULL, &error) != RDL_OK) {
+            (void)fprintf(stderr, "%s\n", error.message);
+            return 1;
+        }
     }
     unsigned wrong = 0;
     for (unsigned t = 0; t < THREADS; t++)
