@@ -143,6 +143,29 @@ static void sim_finds_a_missing_wait(void **state)
     close_device(device);
 }
 
+/* Work that touches memory which was given back is refused, and counted. */
+static void sim_finds_a_use_after_free(void **state)
+{
+    (void)state;
+    struct rdl_device handle = open_sim((struct rdl_sim_options){.seed = 9});
+    struct rdl_stream s = stream(handle);
+    struct rdl_buffer *a = buffer(handle, s), *b = buffer(handle, s);
+    void *gone = rdl_buffer_data(a);
+    enum rdl_status status;
+    struct rdl__stream *inside = rdl__stream_pin(NULL, s, &status, NULL);
+    assert_non_null(inside);
+    rdl_buffer_release(a);
+    assert_int_equal(violations(handle), 0);
+    assert_int_equal(
+        inside->device->backend->copy(inside->lane->stream, rdl_buffer_data(b), gone, SIZE),
+        RDL_OK); /* submitted; what it finds is counted */
+    assert_int_equal(violations(handle), 1);
+    rdl__stream_unpin(inside);
+    rdl_buffer_release(b);
+    rdl_stream_close(s);
+    close_device(handle);
+}
+
 static void event_never_recorded_is_complete(void **state)
 {
     (void)state;
@@ -387,6 +410,7 @@ int main(void)
         cmocka_unit_test(stream_work_runs_in_order),
         cmocka_unit_test(stream_waits_for_an_event_of_another),
         cmocka_unit_test(sim_finds_a_missing_wait),
+        cmocka_unit_test(sim_finds_a_use_after_free),
         cmocka_unit_test(event_never_recorded_is_complete),
         cmocka_unit_test(event_recorded_again_is_incomplete_again),
         cmocka_unit_test(record_stream_delays_reuse),
