@@ -66,15 +66,21 @@ enum rdl_status rdl_tensor_from_dlpack(struct rdl_dlpack *dlpack, struct rdl_ten
         return rdl__fail(error, RDL_ERR_UNSUPPORTED,
                          "rdl_tensor_from_dlpack: dtype code %u, %u bits, %u lanes",
                          from->dtype_code, from->dtype_bits, from->dtype_lanes);
-    RDL_TRY(rdl__shape_check(from->ndim, from->shape, error));
+    enum rdl_status status = rdl__shape_check(from->ndim, from->shape, error);
+    if (status != RDL_OK)
+        return rdl__fail_within(error, status, "rdl_tensor_from_dlpack");
     for (int32_t i = 0; from->strides != NULL && i < from->ndim; i++)
         if (from->strides[i] < 0)
             return rdl__fail(error, RDL_ERR_UNSUPPORTED,
                              "rdl_tensor_from_dlpack: stride %" PRId32 " is negative", i);
     /* DLPack does not say how much memory there is: what its shape and strides span is all. */
     char *data = from->data != NULL ? (char *)from->data + from->byte_offset : NULL;
-    RDL_TRY(rdl_tensor_wrap(dtype, from->ndim, from->shape, from->strides, data, SIZE_MAX / 2,
-                            give_back, dlpack, out, error));
+    status = rdl_tensor_wrap(dtype, from->ndim, from->shape, from->strides, data, PTRDIFF_MAX,
+                             give_back, dlpack, out, error);
+    if (status == RDL_ERR_BUFFER_SIZE)
+        return rdl__fail(error, RDL_ERR_OVERFLOW, "rdl_tensor_from_dlpack: size overflows");
+    if (status != RDL_OK)
+        return rdl__fail_within(error, status, "rdl_tensor_from_dlpack");
     (*out)->capacity_bytes = rdl__tensor_span_bytes(*out);
     (*out)->is_read_only = (dlpack->flags & RDL_DLPACK_READ_ONLY) != 0;
     return RDL_OK;
