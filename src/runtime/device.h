@@ -18,6 +18,7 @@
 #include "runtime/memory.h"
 
 struct rdl__lane;
+struct rdl__lane_closer;
 struct rdl__lane_waiter;
 struct rdl__retired;
 
@@ -61,7 +62,7 @@ struct rdl__device {
         struct rdl__lane_waiter *head RDL_GUARDED_BY(&lock); /* oldest first */
         struct rdl__lane_waiter *tail RDL_GUARDED_BY(&lock);
         uint32_t count RDL_GUARDED_BY(&lock);
-        struct rdl__park *closer RDL_GUARDED_BY(&lock); /* waits for every lane; NULL: none */
+        struct rdl__lane_closer *closers RDL_GUARDED_BY(&lock); /* who wait for every lane */
     } wait;
 
     struct {

@@ -21,6 +21,13 @@ struct rdl__lane_waiter {
     bool refused;
 };
 
+/* A call that closes the device. There may be several: each takes the lanes that it finds free, and
+ * those that another one took are as good as its own. */
+struct rdl__lane_closer {
+    struct rdl__lane_closer *next;
+    struct rdl__park park;
+};
+
 /* Which lane to try first, over all devices, 0: the thread has used none; the lane used last; and what
  * chance is drawn from. */
 static _Thread_local uint32_t hint __attribute__((tls_model("initial-exec")));
@@ -243,6 +250,13 @@ struct rdl__lane *rdl__lane_try_hint(struct rdl__device *device)
     return lane;
 }
 
+static void wake_closers_locked(struct rdl__device *device) RDL_REQUIRES(device->wait.lock)
+{
+    for (struct rdl__lane_closer *closer = device->wait.closers; closer != NULL;
+         closer = closer->next)
+        rdl__park_wake(&closer->park);
+}
+
 /* Frees the lane's word, then serves those who wait for a lane; the attention bits that it saw. */
 static uint32_t release_word(struct rdl__lane *lane)
 {
@@ -251,9 +265,8 @@ static uint32_t release_word(struct rdl__lane *lane)
     const uint32_t attention = rdl__load_seq_cst(&device->attention);
     if ((attention & (RDL__ATTENTION_LANES | RDL__ATTENTION_CLOSE)) != 0) {
         rdl__lock_acquire(&device->wait.lock);
-        if (device->wait.closer != NULL)
-            rdl__park_wake(device->wait.closer);
-        else
+        wake_closers_locked(device);
+        if (device->wait.closers == NULL)
             grant_locked(device);
         rdl__lock_release(&device->wait.lock);
     }
@@ -300,30 +313,45 @@ void rdl__lanes_refuse(struct rdl__device *device)
     rdl__lock_release(&device->wait.lock);
 }
 
-enum rdl_status rdl__lanes_take_all(struct rdl__device *device, int64_t deadline_ns)
+static void list_closer(struct rdl__device *device, struct rdl__lane_closer *closer)
 {
-    struct rdl__park park;
-    rdl__park_init(&park);
     rdl__lock_acquire(&device->wait.lock);
-    device->wait.closer = &park;
+    closer->next = device->wait.closers;
+    device->wait.closers = closer;
     rdl__device_attend(device, RDL__ATTENTION_CLOSE, true);
     rdl__lock_release(&device->wait.lock);
+}
+
+static void unlist_closer(struct rdl__device *device, struct rdl__lane_closer *closer)
+{
+    rdl__lock_acquire(&device->wait.lock);
+    struct rdl__lane_closer **at = &device->wait.closers;
+    while (*at != closer)
+        at = &(*at)->next;
+    *at = closer->next;
+    wake_closers_locked(device); /* for lanes that this one took, which nobody will release */
+    rdl__lock_release(&device->wait.lock);
+}
+
+enum rdl_status rdl__lanes_take_all(struct rdl__device *device, int64_t deadline_ns)
+{
+    struct rdl__lane_closer closer;
+    rdl__park_init(&closer.park);
+    list_closer(device, &closer);
     enum rdl_status status = RDL_OK;
     for (uint32_t i = 0; i < device->n_lanes && status == RDL_OK; i++) {
         struct rdl__lane *lane = &device->lanes[i];
-        /* A lane taken by an earlier call that ran into its deadline is ours already. */
+        /* A lane taken by another close, or by one that ran into its deadline, is ours already. */
         while (rdl__load_seq_cst(&lane->owner) != CLOSER && !try_as(lane, CLOSER) &&
                status == RDL_OK) {
             /* Its run resets progress before it looks at the device's state: set it each time. */
             rdl__store_relaxed(&lane->progress.stop, (uint32_t)RDL_ERR_CLOSED);
-            if (!rdl__park_wait(&park, deadline_ns))
+            if (!rdl__park_wait(&closer.park, deadline_ns))
                 status = RDL_ERR_DEADLINE;
         }
     }
-    rdl__lock_acquire(&device->wait.lock);
-    device->wait.closer = NULL;
-    rdl__lock_release(&device->wait.lock);
-    rdl__park_fini(&park);
+    unlist_closer(device, &closer);
+    rdl__park_fini(&closer.park);
     return status;
 }
 
@@ -357,6 +385,7 @@ void rdl__lanes_after_fork(struct rdl__device *device)
     device->wait.head = device->wait.tail =
         NULL; /* waiters stand on stacks of threads that are gone */
     device->wait.count = 0;
+    device->wait.closers = NULL;
     rdl__device_attend(device, RDL__ATTENTION_LANES, false);
     rdl__lock_release(&device->wait.lock);
 }
