@@ -480,8 +480,12 @@ enum rdl_status rdl__devices_close_all(int64_t deadline_ns, struct rdl_error *er
 
 void rdl__device_after_fork(struct rdl__device *device)
 {
-    if (rdl__load_seq_cst(&device->state) != RDL__DEVICE_OPEN || !device->backend->survives_fork)
+    const uint32_t state = rdl__load_seq_cst(&device->state);
+    if (!device->backend->survives_fork ||
+        (state != RDL__DEVICE_OPEN && state != RDL__DEVICE_CLOSING))
         return;
     rdl__lanes_after_fork(device);
-    rdl__stream_after_fork(device);
+    rdl__memory_after_fork(device);
+    if (state == RDL__DEVICE_OPEN)
+        rdl__stream_after_fork(device);
 }

@@ -713,6 +713,18 @@ void rdl__memory_refuse(struct rdl__device *device)
     rdl__lock_release(&device->memory.lock);
 }
 
+void rdl__memory_after_fork(struct rdl__device *device)
+{
+    struct rdl__memory *memory = &device->memory;
+    rdl__lock_acquire(&memory->lock);
+    memory->head = memory->tail = NULL; /* they stand on stacks of threads that are gone */
+    memory->n_waiters = 0;
+    memory->climber = 0;
+    if (rdl__load_seq_cst(&device->state) == RDL__DEVICE_OPEN)
+        rdl__device_attend(device, RDL__ATTENTION_MEMORY, false);
+    rdl__lock_release(&memory->lock);
+}
+
 void rdl__memory_limit(struct rdl__device *device, size_t limit_bytes)
 {
     struct rdl__memory *memory = &device->memory;

@@ -164,6 +164,9 @@ void rdl__memory_read_stats(struct rdl__device *device, int64_t *out);
 /** Wakes all who wait for memory, and makes all frees go to the store: the device is closing. */
 void rdl__memory_refuse(struct rdl__device *device);
 
+/** In a forked child: forgets those who wait, who are gone. The process has one thread. */
+void rdl__memory_after_fork(struct rdl__device *device);
+
 /** Whether callers queue for memory; one load of a line that is seldom written. */
 bool rdl__memory_is_wanted(struct rdl__device *device);
 

@@ -225,9 +225,138 @@ static void fork_inside_a_callback_ends_that_run_in_the_child(void **state)
     assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_OK);
 }
 
+/* Forks while a thread waits: the child's calls do not queue behind one who is gone. */
+struct one_waits {
+    struct rdl_device device;
+    struct rdl_buffer *held;
+    struct rdl_stream stream;
+};
+
+static void *wait_for_memory(void *object)
+{
+    const struct one_waits *waits = object;
+    const struct rdl_buffer_options wait = {.size = sizeof wait, .deadline_ns = RDL_FOREVER};
+    struct rdl_buffer *buffer;
+    if (rdl_buffer_new(waits->device, 6 << 20, &wait, &buffer, NULL) == RDL_OK)
+        rdl_buffer_release(buffer);
+    return NULL;
+}
+
+static void use_memory_in_the_child(const struct one_waits *waits)
+{
+    const struct rdl_buffer_options wait = {.size = sizeof wait, .deadline_ns = RDL_FOREVER};
+    struct rdl_buffer *buffer;
+    struct rdl_device_info info = {.size = sizeof info};
+    (void)alarm(20);
+    IN_CHILD(rdl_device_get_info(waits->device, &info) == RDL_OK);
+    IN_CHILD(info.memory_waiters == 0);
+    rdl_buffer_release(waits->held);
+    IN_CHILD(rdl_buffer_new(waits->device, 6 << 20, NULL, &buffer, NULL) == RDL_OK);
+    rdl_buffer_release(buffer);
+    IN_CHILD(rdl_buffer_new(waits->device, 7 << 20, &wait, &buffer, NULL) == RDL_OK);
+    rdl_buffer_release(buffer);
+    IN_CHILD(rdl_device_close(waits->device, RDL_FOREVER, NULL) == RDL_OK);
+    _exit(0);
+}
+
+static void expect_child_success(pid_t child)
+{
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void fork_while_a_thread_waits_for_memory(void **state)
+{
+    (void)state;
+    const struct rdl_device_options options = {
+        .size = sizeof options, .lanes = 4, .memory_limit_bytes = 8 << 20};
+    struct rdl_device_info info = {.size = sizeof info};
+    struct one_waits waits;
+    pthread_t thread;
+    assert_int_equal(rdl_device_open("cpu", &options, &waits.device, NULL), RDL_OK);
+    assert_int_equal(rdl_buffer_new(waits.device, 5 << 20, NULL, &waits.held, NULL), RDL_OK);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_memory, &waits), 0);
+    while (info.memory_waiters != 1) {
+        assert_int_equal(rdl_device_get_info(waits.device, &info), RDL_OK);
+        test_pause_ms(1);
+    }
+    const pid_t child = fork();
+    if (child == 0)
+        use_memory_in_the_child(&waits);
+    expect_child_success(child);
+    rdl_buffer_release(waits.held);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(rdl_device_close(waits.device, RDL_FOREVER, NULL), RDL_OK);
+}
+
+/* The output allocator keeps a run, and so its lane, until it is let go. */
+static _Atomic bool allocating, let_go;
+
+static void *allocate_slowly(size_t size, size_t align, void *user)
+{
+    (void)user;
+    atomic_store(&allocating, true);
+    while (!atomic_load(&let_go))
+        test_pause_ms(1);
+    return aligned_alloc(align, (size + align - 1) / align * align);
+}
+
+static void *run_slowly(void *object)
+{
+    const struct rdl_model *model = object;
+    const struct rdl_allocator allocator = {allocate_slowly, free_plain, NULL};
+    const struct rdl_run_options options = {.size = sizeof options, .output_allocator = &allocator};
+    struct rdl_value *input = models_input(1, 2, (const int64_t[]){1, 8}), *output = NULL;
+    (void)rdl_model_run(*model, &input, 1, &output, 1, &options, NULL);
+    rdl_value_release(output);
+    rdl_value_release(input);
+    return NULL;
+}
+
+static void *close_device_here(void *object)
+{
+    CHECK(rdl_device_close(*(const struct rdl_device *)object, RDL_FOREVER, NULL) == RDL_OK);
+    return NULL;
+}
+
+static void fork_while_a_thread_closes_a_device(void **state)
+{
+    (void)state;
+    const struct rdl_device_options options = {.size = sizeof options, .lanes = 4};
+    struct rdl_device device;
+    struct rdl_device_info info = {.size = sizeof info};
+    pthread_t runner, closer;
+    assert_int_equal(rdl_device_open("cpu", &options, &device, NULL), RDL_OK);
+    struct rdl_model model = models_load("linear_8x8", device);
+    assert_int_equal(pthread_create(&runner, NULL, run_slowly, &model), 0);
+    while (!atomic_load(&allocating))
+        test_pause_ms(1);
+    assert_int_equal(pthread_create(&closer, NULL, close_device_here, &device), 0);
+    while (rdl_device_get_info(device, &info) != RDL_ERR_CLOSED)
+        test_pause_ms(1);
+    test_pause_ms(10);
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)alarm(20);
+        /* The run that the closer waits for is not in this process. */
+        IN_CHILD(rdl_device_close(device, RDL_FOREVER, NULL) == RDL_OK);
+        IN_CHILD(rdl_device_close(device, RDL_FOREVER, NULL) == RDL_ERR_CLOSED);
+        _exit(0);
+    }
+    expect_child_success(child);
+    atomic_store(&let_go, true);
+    (void)pthread_join(runner, NULL);
+    (void)pthread_join(closer, NULL);
+    assert_int_equal(test_failures, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fork_while_a_thread_waits_for_memory),
+        cmocka_unit_test(fork_while_a_thread_closes_a_device),
         cmocka_unit_test(fork_inside_a_callback_ends_that_run_in_the_child),
         cmocka_unit_test(fork_at_random_moments_with_8_active_threads),
     };
