@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "runtime/lifecycle.h"
 
 static struct rdl__lock links_lock = RDL__LOCK_INIT(RDL__RANK_CANCEL);
 
@@ -19,6 +20,7 @@ enum rdl_status rdl__cancel_new_following(struct rdl_cancel *followed, struct rd
                                           struct rdl_error *error)
 {
     *out = NULL;
+    rdl__runtime_settle_config();
     struct rdl_cancel *cancel = rdl__alloc_zeroed(1, sizeof *cancel);
     if (cancel == NULL)
         return rdl__fail_memory(error, "cancel token", sizeof *cancel);

@@ -189,6 +189,16 @@ static void fork_child(void) RDL_NO_ANALYSIS /* one thread is left, and it holds
 
 /* --------------------------------------------------------------------------- use and shutdown */
 
+void rdl__runtime_settle_config(void)
+{
+    if (rdl__load_acquire(&state) != FRESH) /* pairs with the releases of state */
+        return;
+    rdl__lock_acquire(&rdl__lifecycle_lock);
+    if (rdl__load_acquire(&state) == FRESH)
+        rdl__store_release(&state, CONFIGURED); /* pairs with the acquire in rdl__runtime_enter */
+    rdl__lock_release(&rdl__lifecycle_lock);
+}
+
 static enum rdl_status first_use(struct rdl_error *error)
 {
     enum rdl_status status = RDL_OK;

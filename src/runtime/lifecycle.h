@@ -16,6 +16,10 @@
  * the fork handlers at the first call. @return RDL_ERR_SHUTDOWN, RDL_ERR_NO_MEMORY */
 enum rdl_status rdl__runtime_enter(struct rdl_error *error);
 
+/** To stand before the allocation of what is made without entering the runtime (tensors, values,
+ * tokens, which work after shutdown as well): the allocator may not change any more. */
+void rdl__runtime_settle_config(void);
+
 /** Most threads of the worker pool. */
 uint32_t rdl__runtime_worker_threads(void);
 

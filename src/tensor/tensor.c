@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "runtime/lifecycle.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -98,6 +99,7 @@ static enum rdl_status lay_out(struct rdl_tensor *tensor, enum rdl_dtype dtype, 
 
 static struct rdl_tensor *new_tensor(struct rdl_error *error)
 {
+    rdl__runtime_settle_config();
     struct rdl_tensor *tensor = rdl__alloc_zeroed(1, sizeof *tensor);
     if (tensor == NULL)
         (void)rdl__fail_memory(error, "tensor", sizeof *tensor);

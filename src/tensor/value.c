@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "runtime/lifecycle.h"
 
 static enum rdl_status new_value(enum rdl_value_kind kind, size_t count, struct rdl_value **out,
                                  struct rdl_error *error)
@@ -12,6 +13,7 @@ static enum rdl_status new_value(enum rdl_value_kind kind, size_t count, struct 
     size_t items_bytes;
     if (!rdl__mul_size(count, sizeof(struct rdl_value *), &items_bytes))
         return rdl__fail(error, RDL_ERR_OVERFLOW, "value: %zu items overflow the size", count);
+    rdl__runtime_settle_config();
     struct rdl_value *value = rdl__alloc_zeroed(1, sizeof *value);
     if (value == NULL)
         return rdl__fail_memory(error, "value", sizeof *value);
