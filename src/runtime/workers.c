@@ -23,7 +23,9 @@ static struct {
     uint32_t queued RDL_GUARDED_BY(&lock);
     uint32_t threads RDL_GUARDED_BY(&lock); /* started, or being started, and not ended */
     uint32_t idle RDL_GUARDED_BY(&lock);
-    uint32_t started RDL_GUARDED_BY(&lock); /* handles[0 .. started) are to be joined */
+    uint32_t starting RDL_GUARDED_BY(&lock); /* whose handle is not noted yet */
+    uint32_t started RDL_GUARDED_BY(&lock);  /* handles[0 .. started) are to be joined */
+    uint32_t joining RDL_GUARDED_BY(&lock);  /* taken out of handles by who joins them */
     struct rdl__thread handles[MAX_WORKERS] RDL_GUARDED_BY(&lock);
 } pool = {.lock = RDL__LOCK_INIT(RDL__RANK_WORKERS)};
 
@@ -80,12 +82,12 @@ static bool start_worker(void)
     struct rdl__thread thread;
     const bool started = rdl__thread_start(&thread, "rdl-worker", worker, NULL);
     rdl__lock_acquire(&pool.lock);
-    if (started) {
+    pool.starting--;
+    if (started)
         pool.handles[pool.started++] = thread;
-    } else {
+    else
         pool.threads--;
-        rdl__cond_broadcast(&pool.ended);
-    }
+    rdl__cond_broadcast(&pool.ended);
     rdl__lock_release(&pool.lock);
     return started;
 }
@@ -130,10 +132,12 @@ enum rdl_status rdl__workers_submit(struct rdl__task *task)
     pool.tail = task;
     pool.queued++;
     const bool start = pool.queued > pool.idle && pool.threads < limit;
-    if (start)
+    if (start) {
         pool.threads++;
-    else
+        pool.starting++;
+    } else {
         rdl__cond_signal(&pool.work);
+    }
     const bool alone = start && pool.threads == 1;
     rdl__lock_release(&pool.lock);
     if (!start || start_worker())
@@ -149,20 +153,21 @@ enum rdl_status rdl__workers_stop(int64_t deadline_ns)
     prepare_locked();
     pool.stopping = true;
     rdl__cond_broadcast(&pool.work);
-    while (pool.threads > 0 && in_time)
+    while ((pool.threads > 0 || pool.starting > 0) && in_time)
         in_time = rdl__cond_wait_until(&pool.ended, &pool.lock, deadline_ns);
-    const uint32_t started = pool.threads == 0 ? pool.started : 0;
-    rdl__lock_release(&pool.lock);
-    for (uint32_t i = 0; i < started; i++) {
-        rdl__lock_acquire(&pool.lock);
-        struct rdl__thread thread = pool.handles[i];
+    const bool done = pool.threads == 0 && pool.starting == 0;
+    /* Several calls may stop the pool: each thread is joined by one of them, which all wait for. */
+    while (done && pool.started > 0) {
+        struct rdl__thread thread = pool.handles[--pool.started];
+        pool.joining++;
         rdl__lock_release(&pool.lock);
         rdl__thread_join(&thread);
+        rdl__lock_acquire(&pool.lock);
+        pool.joining--;
+        rdl__cond_broadcast(&pool.ended);
     }
-    rdl__lock_acquire(&pool.lock);
-    if (started > 0)
-        pool.started = 0;
-    const bool done = pool.threads == 0;
+    while (done && pool.joining > 0)
+        rdl__cond_wait(&pool.ended, &pool.lock);
     rdl__lock_release(&pool.lock);
     return done ? RDL_OK : RDL_ERR_DEADLINE;
 }
@@ -182,6 +187,7 @@ void rdl__workers_fork_child(void) RDL_NO_ANALYSIS /* taken by prepare */
     /* Threads, their tasks and those who waited on the conditions are gone. */
     pool.ready = false;
     pool.head = pool.tail = NULL;
-    pool.queued = pool.threads = pool.idle = pool.started = 0;
+    pool.queued = pool.threads = pool.idle = 0;
+    pool.starting = pool.started = pool.joining = 0;
     rdl__lock_release_for_fork(&pool.lock);
 }
