@@ -102,6 +102,10 @@ enum rdl_status rdl__run_init(struct rdl__run *run, struct rdl_model model,
                               struct rdl_value **outputs, size_t n_outputs,
                               const struct rdl_run_options *options, struct rdl_error *error);
 
+/** Whether a dtype and shape fit an input. @return RDL_ERR_SHAPE, with a message that names it */
+enum rdl_status rdl__check_port(const struct rdl__program_port *port, const struct rdl__desc *given,
+                                struct rdl_error *error);
+
 /** Runs, on the calling thread. As rdl_model_run. */
 enum rdl_status rdl__run(const struct rdl__run *run, struct rdl_error *error);
 

@@ -144,8 +144,8 @@ static bool inputs_match(const struct rdl__run *run, const struct rdl__plan *pla
     return true;
 }
 
-static enum rdl_status check_port(const struct rdl__program_port *port,
-                                  const struct rdl__desc *given, struct rdl_error *error)
+enum rdl_status rdl__check_port(const struct rdl__program_port *port, const struct rdl__desc *given,
+                                struct rdl_error *error)
 {
     char text[RDL__SHAPE_TEXT_BYTES];
     if (port->dtype != RDL_DTYPE_NONE && given->dtype != port->dtype)
@@ -180,7 +180,7 @@ static enum rdl_status find_plan(struct running *running)
         if (tensor == NULL)
             break;
         descs[i] = (struct rdl__desc){.dtype = tensor->dtype, .shape = tensor->shape};
-        status = check_port(&program->inputs[i], &descs[i], running->error);
+        status = rdl__check_port(&program->inputs[i], &descs[i], running->error);
     }
     if (status == RDL_OK) {
         const struct rdl__plan_key key = {descs, program->n_inputs, running->wanted};

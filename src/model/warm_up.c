@@ -20,12 +20,9 @@ static enum rdl_status make_key(const struct rdl__program *program, const struct
         if (port->dtype == RDL_DTYPE_NONE)
             return rdl__fail(error, RDL_ERR_UNSUPPORTED,
                              "input \"%s\": the model does not say its dtype", port->name);
-        if (port->rank >= 0 && port->rank != shapes[i].rank)
-            return rdl__fail(error, RDL_ERR_SHAPE,
-                             "input \"%s\": rank %" PRId32 " given, rank %" PRId32 " expected",
-                             port->name, shapes[i].rank, port->rank);
         descs[i].dtype = port->dtype;
         rdl__shape_set(&descs[i].shape, shapes[i].rank, shapes[i].dims);
+        RDL_TRY(rdl__check_port(port, &descs[i], error));
     }
     return RDL_OK;
 }
