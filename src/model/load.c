@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "graph/passes/passes.h"
 #include "model/fold.h"
+#include "onnx/names.h"
 #include "onnx/onnx.h"
 #include "ops/ops.h"
 #include "os/fork.h"
@@ -189,7 +190,12 @@ static enum rdl_status load_graph(struct load *load, const void *data, size_t si
     const rdl__fpenv callers = rdl__fpenv_enter(); /* folding computes */
     const enum rdl_status compiled = compile_graph(load, graph, &program);
     rdl__fpenv_leave(callers);
-    return compiled == RDL_OK ? publish(load, program, out) : compiled;
+    if (compiled == RDL_OK)
+        return publish(load, program, out);
+    /* The importer's messages name the file already. */
+    return path == NULL ? compiled
+                        : rdl__fail_within(load->error, compiled, "\"%s\"",
+                                           rdl__name_text(path, (char[512]){0}, 512));
 }
 
 static enum rdl_status begin(struct load *load, const struct rdl_load_options *options,
@@ -228,9 +234,7 @@ enum rdl_status rdl_model_load(const char *path, const struct rdl_load_options *
     if (path == NULL)
         return rdl__fail(error, RDL_ERR_ARGUMENT, "rdl_model_load: path is NULL");
     RDL_TRY(begin(&load, options, out, error));
-    enum rdl_status status = load_graph(&load, NULL, 0, path, out);
-    if (status != RDL_OK)
-        status = rdl__fail_within(error, status, "%s", path);
+    const enum rdl_status status = load_graph(&load, NULL, 0, path, out);
     end(&load);
     return status;
 }

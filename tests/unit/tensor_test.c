@@ -445,7 +445,7 @@ static void strings_are_copied_deeply_and_through_views(void **state)
     (void)state;
     struct rdl_tensor *tensor = make(RDL_STRING, 2, DIMS(2, 3));
     for (size_t i = 0; i < 6; i++)
-        assert_int_equal(rdl_tensor_set_string(tensor, i, "abcdef" + i, 6 - i), RDL_OK);
+        assert_int_equal(rdl_tensor_set_string(tensor, i, &"abcdef"[i], 6 - i), RDL_OK);
     struct rdl_tensor *turned = view(tensor, 2, DIMS(3, 2), DIMS(1, 3), 0);
     assert_string_at(turned, 1, "def", 3); /* element [0, 1] of the transpose is [1, 0] */
     struct rdl_tensor *copy = make(RDL_STRING, 2, DIMS(3, 2));
