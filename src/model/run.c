@@ -605,8 +605,7 @@ static bool publish(struct running *running, struct rdl__slot *slot)
 static enum rdl_status run_on_lane(struct running *running, struct rdl__slot *slot)
 {
     struct rdl__lane *lane = running->lane;
-    rdl__store_relaxed(&lane->progress.stop, (uint32_t)RDL_OK); /* the lane is held */
-    rdl__store_relaxed(&lane->progress.failed, UINT64_C(0));
+    rdl__store_relaxed(&lane->progress.failed, UINT64_C(0)); /* the lane is held */
     rdl__cancel_flags(running->run->cancel, lane->progress.cancelled);
     const rdl__fpenv callers = rdl__fpenv_enter();
     enum rdl_status status;
@@ -622,6 +621,10 @@ static enum rdl_status run_on_lane(struct running *running, struct rdl__slot *sl
         return status;
     }
     finish(running, status);
+    /* Not at the start: a stop that the device's closer asks for then must not be lost. Here it may be,
+     * since the run has ended. */
+    if (rdl__load_relaxed(&lane->progress.stop) != RDL_OK)
+        rdl__store_relaxed(&lane->progress.stop, (uint32_t)RDL_OK);
     rdl__lane_unpublish(lane);
     return status;
 }
