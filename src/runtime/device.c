@@ -378,14 +378,31 @@ enum rdl_status rdl_device_synchronize(struct rdl_device handle, int64_t deadlin
 
 /* ------------------------------------------------------------------------------------- closing */
 
-static bool is_empty(struct rdl__device *device)
+static int64_t in_use(const struct rdl__memory_counts *counts)
 {
-    int64_t values[RDL_MEMORY_STAT_COUNT];
-    rdl__memory_read_stats(device, values);
+    return rdl__load_seq_cst(&counts->allocations) - rdl__load_seq_cst(&counts->frees);
+}
+
+/* Takes the end of a drained device whose memory has all come back: true for one caller. Nothing is
+ * allocated any more and a block is counted as free once it lies in the store or among the pending
+ * ones, so what is empty stays so; state and counts are looked at under one lock, lest another thread
+ * ends the device, and it is opened again, in between. */
+static bool take_end(struct rdl__device *device)
+{
     rdl__lock_acquire(&device->memory.lock);
-    const bool pending = device->memory.pending != NULL;
+    bool ends = rdl__load_seq_cst(&device->state) == RDL__DEVICE_DRAINED &&
+                device->memory.pending_bytes == 0;
+    if (ends) {
+        int64_t blocks = in_use(&device->memory.counts);
+        for (uint32_t i = 0; i < device->n_lanes; i++)
+            blocks += in_use(&device->lanes[i].cache.counts) +
+                      in_use(&device->lanes[i].remote_counts);
+        ends = blocks == 0;
+    }
+    if (ends)
+        rdl__store_seq_cst(&device->state, (uint32_t)RDL__DEVICE_ENDED);
     rdl__lock_release(&device->memory.lock);
-    return values[RDL_MEMORY_STAT_ALLOCATION_CURRENT] == 0 && !pending;
+    return ends;
 }
 
 void rdl__device_freed(struct rdl__device *device)
@@ -393,11 +410,7 @@ void rdl__device_freed(struct rdl__device *device)
     if (rdl__load_seq_cst(&device->state) != RDL__DEVICE_DRAINED)
         return;
     rdl__memory_poll_pending(device);
-    if (!is_empty(device))
-        return;
-    /* Several frees may come here at once: one of them takes the end. */
-    uint32_t state = RDL__DEVICE_DRAINED;
-    if (rdl__cas_seq_cst(&device->state, &state, (uint32_t)RDL__DEVICE_ENDED))
+    if (take_end(device))
         end_device(device);
 }
 

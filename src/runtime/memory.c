@@ -57,6 +57,14 @@ static void count_out(struct rdl__device *device, struct rdl__lane *lane,
     }
 }
 
+/* What count_in needs of a block that is about to be given away. */
+static struct rdl__block as_counted(const struct rdl__block *block)
+{
+    return (struct rdl__block){.size_bytes = block->size_bytes,
+                               .requested_bytes = block->requested_bytes,
+                               .home = block->home};
+}
+
 /* lane: the lane that the caller holds, or NULL: then the block's home counts, on the line that a free
  * from elsewhere writes anyway. */
 static void count_in(struct rdl__device *device, struct rdl__lane *lane,
@@ -69,9 +77,11 @@ static void count_in(struct rdl__device *device, struct rdl__lane *lane,
         add_own(&lane->cache.counts.freed_bytes, (int64_t)block->size_bytes);
         add_own(&lane->cache.counts.requested_freed_bytes, (int64_t)block->requested_bytes);
     } else {
-        add(&others->frees, 1);
         add(&others->freed_bytes, (int64_t)block->size_bytes);
         add(&others->requested_freed_bytes, (int64_t)block->requested_bytes);
+        /* Last, and seq_cst: a drained device whose counts are level may end right after it. Who frees
+         * counts, then looks at the device's state; who drains sets the state, then looks at counts. */
+        rdl__add_seq_cst(&others->frees, 1);
     }
 }
 
@@ -107,17 +117,23 @@ static void note_free_locked(struct rdl__memory *memory) RDL_REQUIRES(memory->lo
         rdl__park_wake(&memory->head->park);
 }
 
-/* Puts idle blocks into the store and wakes the first who waits. */
-static void store_put(struct rdl__device *device, struct rdl__block *list)
+static void put_all_locked(struct rdl__memory *memory, struct rdl__block *list)
+    RDL_REQUIRES(memory->lock)
 {
-    struct rdl__memory *memory = &device->memory;
-    rdl__lock_acquire(&memory->lock);
     while (list != NULL) {
         struct rdl__block *next = list->next;
         list->next = NULL;
         rdl__store_put_locked(memory, list);
         list = next;
     }
+}
+
+/* Puts idle blocks into the store and wakes the first who waits. */
+static void store_put(struct rdl__device *device, struct rdl__block *list)
+{
+    struct rdl__memory *memory = &device->memory;
+    rdl__lock_acquire(&memory->lock);
+    put_all_locked(memory, list);
     note_free_locked(memory);
     rdl__lock_release(&memory->lock);
 }
@@ -212,18 +228,19 @@ void rdl__memory_poll_pending(struct rdl__device *device)
         }
         list = next;
     }
-    if (waiting != NULL || idle != NULL) {
-        rdl__lock_acquire(&memory->lock);
-        memory->pending_bytes -= idle_bytes;
-        if (waiting != NULL) {
-            last->next = memory->pending;
-            memory->pending = waiting;
-            note_free_locked(memory); /* who looked meanwhile saw nothing pending */
-        }
-        rdl__lock_release(&memory->lock);
+    if (waiting == NULL && idle == NULL)
+        return;
+    /* In one section: bytes that are neither pending nor in the store would look like a device that
+     * has all its memory back. */
+    rdl__lock_acquire(&memory->lock);
+    memory->pending_bytes -= idle_bytes;
+    if (waiting != NULL) {
+        last->next = memory->pending;
+        memory->pending = waiting;
     }
-    if (idle != NULL)
-        store_put(device, idle);
+    put_all_locked(memory, idle);
+    note_free_locked(memory); /* who looked meanwhile saw nothing pending */
+    rdl__lock_release(&memory->lock);
 }
 
 /* --------------------------------------------------------------------------------- lane caches */
@@ -312,27 +329,30 @@ void rdl__memory_free(struct rdl__device *device, struct rdl__block *block,
                       const struct rdl__point *points, uint32_t n)
 {
     struct rdl__lane *lane = block->home;
-    count_in(device, NULL, block);
+    const struct rdl__block was = as_counted(block);
     tell_live(device, block, false);
     if (n > 0 || lane == NULL || rdl__memory_is_wanted(device)) {
         settle_block(device, block, points, n);
-        rdl__device_freed(device);
-        return;
+    } else {
+        struct rdl__block *head = rdl__load_relaxed(&lane->remote); /* the exchange below decides */
+        do {
+            block->next = head;
+        } while (!rdl__cas_seq_cst(&lane->remote, &head, block));
+        /* Who waits for memory sets the bit, then drains the remote lists: one of the two sees the
+         * other. */
+        if (rdl__memory_is_wanted(device))
+            drain_remote(lane);
     }
-    struct rdl__block *head = rdl__load_relaxed(&lane->remote); /* the exchange below decides */
-    do {
-        block->next = head;
-    } while (!rdl__cas_seq_cst(&lane->remote, &head, block));
-    /* Who waits for memory sets the bit, then drains the remote lists: one of the two sees the other. */
-    if (rdl__memory_is_wanted(device))
-        drain_remote(lane);
+    count_in(device, NULL, &was); /* now that it is back: until then a drained device does not end */
+    rdl__device_freed(device);
 }
 
 void rdl__memory_free_idle(struct rdl__device *device, struct rdl__block *block)
 {
-    count_in(device, NULL, block);
+    const struct rdl__block was = as_counted(block);
     tell_live(device, block, false);
     store_put(device, block);
+    count_in(device, NULL, &was); /* as in rdl__memory_free */
     rdl__device_freed(device);
 }
 
