@@ -142,8 +142,10 @@ static enum rdl_status open_device(const struct rdl__backend *backend,
         keep_object(device);
         return status;
     }
-    rdl__store_seq_cst(&device->state, (uint32_t)RDL__DEVICE_OPEN);
+    /* Lanes first: a run with a stale handle that finds the device open, and no lane free, would wait
+     * for lanes that become free without a release. */
     rdl__lanes_open(device);
+    rdl__store_seq_cst(&device->state, (uint32_t)RDL__DEVICE_OPEN);
     *out = device;
     return RDL_OK;
 }

@@ -71,8 +71,10 @@ void rdl__lanes_open(struct rdl__device *device)
 
 static bool try_as(struct rdl__lane *lane, uintptr_t token)
 {
-    /* A plain look first, so that a scan does not steal lines of busy lanes; the exchange decides. */
-    if (rdl__load_relaxed(&lane->owner) != 0)
+    /* A look first, so that a scan does not steal lines of busy lanes; the exchange decides. The look
+     * is seq_cst, since a lane that it passes by is missed: who scans has set an attention bit before,
+     * and one that is freed after the look is freed by a thread that sees the bit. */
+    if (rdl__load_seq_cst(&lane->owner) != 0)
         return false;
     uintptr_t none = 0;
     return rdl__cas_seq_cst(&lane->owner, &none, token);

@@ -314,7 +314,9 @@ void rdl__memory_free_here(struct rdl__lane *lane, struct rdl__block *block)
 /* Sends a lane's remote list to the store; from any thread. */
 static void drain_remote(struct rdl__lane *lane)
 {
-    if (rdl__load_relaxed(&lane->remote) == NULL) /* a look; the exchange takes */
+    /* A look; the exchange takes. seq_cst: who passes by has set the attention bit before, and a block
+     * that is pushed after the look is pushed by a thread that sees the bit. */
+    if (rdl__load_seq_cst(&lane->remote) == NULL)
         return;
     struct rdl__block *list = rdl__exchange_seq_cst(&lane->remote, (struct rdl__block *)NULL);
     while (list != NULL) {
