@@ -260,6 +260,29 @@ static void memory_passes_between_threads(void **state)
     close_device(shared.device);
 }
 
+struct last {
+    struct rdl_buffer *buffers[6];
+};
+
+static void free_last(unsigned index, void *shared)
+{
+    rdl_buffer_release(((struct last *)shared)->buffers[index]);
+}
+
+/* The last blocks of a closed device come back at once; the device ends, once, behind all of them. */
+static void memory_freed_by_many_ends_its_device_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        struct rdl_device device = open_limited(round % 2 == 0 ? "cpu" : "sim", 0);
+        struct last last;
+        for (int i = 0; i < 6; i++)
+            assert_int_equal(rdl_buffer_new(device, 5000, NULL, &last.buffers[i], NULL), RDL_OK);
+        close_device(device);
+        assert_int_equal(test_run_threads(6, free_last, &last), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +295,7 @@ int main(void)
         cmocka_unit_test(memory_raised_limit_serves_who_waits),
         cmocka_unit_test(memory_survives_its_device),
         cmocka_unit_test(memory_passes_between_threads),
+        cmocka_unit_test(memory_freed_by_many_ends_its_device_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
