@@ -137,14 +137,14 @@ static enum rdl_status take_over(struct request *request, struct rdl_value *cons
 static enum rdl_status enqueue(struct request *request, struct rdl__device *device,
                                struct rdl_request *out, struct rdl_error *error)
 {
-    enum rdl_status status = rdl__handle_open(&requests, request, device, &request->id);
+    request->task.run = run_request;
+    /* The pin is the worker's: a closing device may close the handle at once. */
+    enum rdl_status status = rdl__handle_open_pinned(&requests, request, device, &request->id);
     if (status != RDL_OK) {
         destroy_request(request);
         return rdl__fail_memory(error, "rdl_model_submit", sizeof *request);
     }
     const struct rdl_request handle = {request->id};
-    (void)rdl__handle_pin(&requests, handle.id); /* the worker's */
-    request->task.run = run_request;
     if (out != NULL)
         *out = handle; /* before the callback can run */
     status = rdl__workers_submit(&request->task);

@@ -16,6 +16,7 @@
 
 struct event {
     struct rdl__device *device;
+    struct rdl_device device_handle;
     uint64_t id;
     uint32_t epoch;
     struct rdl__lock lock;
@@ -72,11 +73,13 @@ enum rdl_status rdl_event_open(struct rdl_device handle, struct rdl_event *out,
     status = event == NULL ? RDL_ERR_NO_MEMORY : RDL_OK;
     if (event != NULL) {
         event->device = device;
+        event->device_handle = handle;
         event->epoch = rdl__fork_epoch();
         rdl__lock_init(&event->lock, RDL__RANK_EVENT);
-        status = rdl__handle_open(&events, event, device, &event->id);
+        status = rdl__handle_open_pinned(&events, event, device, &event->id);
         if (status == RDL_OK) {
             out->id = event->id;
+            rdl__handle_unpin(&events, out->id); /* it may be closed already, with its device */
         } else {
             rdl__lock_fini(&event->lock);
             rdl__free(event);

@@ -60,8 +60,8 @@ static uint32_t take_slot(struct rdl__table *table)
     }
 }
 
-enum rdl_status rdl__handle_open(struct rdl__table *table, void *object, void *context,
-                                 uint64_t *id)
+static enum rdl_status open_with(struct rdl__table *table, void *object, void *context,
+                                 uint64_t pins, uint64_t *id)
 {
     const uint32_t index = take_slot(table);
     if (index == UINT32_MAX)
@@ -69,11 +69,24 @@ enum rdl_status rdl__handle_open(struct rdl__table *table, void *object, void *c
     struct rdl__slot *slot = rdl__slot_at(table, index);
     rdl__store_seq_cst(&slot->object, object);
     rdl__store_seq_cst(&slot->context, context);
-    /* Even to odd: open, no pins. Nobody else writes a closed, unpinned word. */
+    /* Even to odd: open. Nobody else writes a closed, unpinned word. *id may lie in the object, which
+     * may be gone as soon as the word is out. */
     const uint64_t word = rdl__load_seq_cst(&slot->word) + GENERATION_STEP;
-    rdl__store_seq_cst(&slot->word, word);
     *id = generation_of(word) << RDL__HANDLE_INDEX_BITS | index;
+    rdl__store_seq_cst(&slot->word, word + pins);
     return RDL_OK;
+}
+
+enum rdl_status rdl__handle_open(struct rdl__table *table, void *object, void *context,
+                                 uint64_t *id)
+{
+    return open_with(table, object, context, 0, id);
+}
+
+enum rdl_status rdl__handle_open_pinned(struct rdl__table *table, void *object, void *context,
+                                        uint64_t *id)
+{
+    return open_with(table, object, context, 1, id);
 }
 
 void *rdl__handle_pin(struct rdl__table *table, uint64_t id)

@@ -45,9 +45,15 @@ struct rdl__table {
 #define RDL__TABLE_INIT(destroy_fn)                                                                \
     {.lock = RDL__LOCK_INIT(RDL__RANK_TABLE), .destroy = (destroy_fn)}
 
-/** Names an object: *id is its handle. @return RDL_ERR_NO_MEMORY: the caller keeps the object */
+/** Names an object: *id is its handle, written before anyone can use it. Who closes all objects of a
+ * device may close it, and so free it, before the call returns. @return RDL_ERR_NO_MEMORY: the caller
+ * keeps the object */
 enum rdl_status rdl__handle_open(struct rdl__table *table, void *object, void *context,
                                  uint64_t *id);
+
+/** As rdl__handle_open, with a pin for the caller, who goes on using the object. */
+enum rdl_status rdl__handle_open_pinned(struct rdl__table *table, void *object, void *context,
+                                        uint64_t *id);
 
 /** The object behind a handle, pinned; NULL if the handle is stale. Give back by unpin. */
 void *rdl__handle_pin(struct rdl__table *table, uint64_t id);

@@ -98,12 +98,24 @@ void rdl__turn_give(struct rdl__turn *turn)
 
 /* ----------------------------------------------------------------------------- opening, finding */
 
+static void give_lane_back(struct rdl__lane *lane, bool is_default)
+{
+    if (is_default)
+        rdl__lane_release_after_try(lane);
+    else
+        rdl__lane_release(lane);
+}
+
+/* Makes a stream of a lane that the caller holds, and that goes back when the stream does, or with a
+ * failure. */
 static enum rdl_status publish(struct rdl__device *device, struct rdl__lane *lane, bool is_default,
                                struct rdl_stream *out)
 {
     struct rdl__stream *stream = rdl__alloc_zeroed(1, sizeof *stream);
-    if (stream == NULL)
+    if (stream == NULL) {
+        give_lane_back(lane, is_default);
         return RDL_ERR_NO_MEMORY;
+    }
     stream->device = device;
     stream->lane = lane;
     stream->epoch = rdl__fork_epoch();
@@ -112,14 +124,23 @@ static enum rdl_status publish(struct rdl__device *device, struct rdl__lane *lan
     enum rdl_status status = rdl__lane_stream(lane);
     rdl__table_register(&streams);
     if (status == RDL_OK)
-        status = rdl__handle_open(&streams, stream, device, &stream->id);
+        status = rdl__handle_open_pinned(&streams, stream, device, &stream->id);
     if (status != RDL_OK) {
         rdl__lock_fini(&stream->turn.lock);
         rdl__free(stream);
+        give_lane_back(lane, is_default);
         return status;
     }
-    out->id = stream->id;
-    return RDL_OK;
+    const uint64_t id = stream->id;
+    /* A device that began to close may have walked its streams before this one was named. */
+    if (!is_default && rdl__load_seq_cst(&device->state) != RDL__DEVICE_OPEN) {
+        (void)rdl__handle_close(&streams, id);
+        status = RDL_ERR_CLOSED;
+    }
+    rdl__handle_unpin(&streams, id); /* closed: the lane goes with the stream */
+    if (status == RDL_OK)
+        out->id = id;
+    return status;
 }
 
 enum rdl_status rdl_stream_open(struct rdl_device handle, int64_t deadline_ns,
@@ -135,8 +156,8 @@ enum rdl_status rdl_stream_open(struct rdl_device handle, int64_t deadline_ns,
         return status;
     struct rdl__lane *lane = NULL;
     status = rdl__lane_acquire(device, deadline_ns, cancel, &lane);
-    if (status == RDL_OK && (status = publish(device, lane, false, out)) != RDL_OK)
-        rdl__lane_release(lane);
+    if (status == RDL_OK)
+        status = publish(device, lane, false, out);
     rdl__device_unpin(device);
     if (status != RDL_OK)
         return rdl__fail(error, status, "rdl_stream_open: %s", rdl_status_text(status));
@@ -151,8 +172,6 @@ enum rdl_status rdl__stream_open_default(struct rdl__device *device)
     const enum rdl_status status = publish(device, lane, true, &stream);
     if (status == RDL_OK)
         device->default_stream = stream.id;
-    else
-        rdl__lane_release_after_try(lane);
     return status;
 }
 
@@ -239,10 +258,7 @@ static void destroy_stream(void *object)
         const struct rdl__backend *backend = stream->device->backend;
         if (backend->asynchronous)
             rdl__device_drain(stream->device, backend->tail(stream->lane->stream));
-        if (stream->is_default)
-            rdl__lane_release_after_try(stream->lane);
-        else
-            rdl__lane_release(stream->lane);
+        give_lane_back(stream->lane, stream->is_default);
         rdl__lock_fini(&stream->turn.lock);
     } /* else the parent's lane, which the child freed at the fork */
     rdl__free(stream);
