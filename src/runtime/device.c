@@ -187,15 +187,16 @@ static size_t backend_index(const char *name)
 static enum rdl_status publish(struct rdl__device *device, size_t index, struct rdl_device *out,
                                struct rdl_error *error)
 {
+    uint64_t id = 0;
     enum rdl_status status = rdl__stream_open_default(device);
     if (status == RDL_OK)
-        status = rdl__handle_open(&rdl__devices, device, NULL, &device->id);
+        status = rdl__handle_open(&rdl__devices, device, NULL, &id);
     if (status != RDL_OK) {
         abandon(device);
         return rdl__fail(error, status, "rdl_device_open: default stream or handle: %s",
                          rdl_status_text(status));
     }
-    const uint64_t id = device->id;
+    rdl__store_relaxed(&device->id, id); /* a name; who uses it holds a pin or a lane */
     out->id = id;
     if (!device->shared)
         return RDL_OK;
@@ -270,7 +271,7 @@ struct rdl__device *rdl__device_pin(struct rdl_device handle, enum rdl_status *s
 
 void rdl__device_unpin(struct rdl__device *device)
 {
-    rdl__handle_unpin(&rdl__devices, device->id);
+    rdl__handle_unpin(&rdl__devices, rdl__load_relaxed(&device->id)); /* pinned: its own */
 }
 
 struct rdl__device *rdl__device_pin_or_default(struct rdl_device handle, enum rdl_status *status,
@@ -432,7 +433,7 @@ static void forget_shared(struct rdl__device *device)
 {
     rdl__lock_acquire(&rdl__lifecycle_lock);
     for (size_t i = 0; i < N_BACKENDS; i++)
-        if (shared_ids[i] == device->id)
+        if (shared_ids[i] == rdl__load_relaxed(&device->id)) /* pinned: its own */
             shared_ids[i] = 0;
     rdl__lock_release(&rdl__lifecycle_lock);
 }

@@ -42,7 +42,7 @@ struct rdl__device {
     /* Set by open. */
     const struct rdl__backend *backend;
     void *impl;                /* the backend's device */
-    uint64_t id;               /* its handle */
+    _Atomic uint64_t id;       /* its handle; a stale call may look while it is opened again */
     uint32_t epoch;            /* fork epoch in which it was opened */
     uint32_t n_lanes;          /* lane 0 is the default one and never leased */
     uint32_t cap_lanes;        /* lanes of the array, >= n_lanes */

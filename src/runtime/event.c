@@ -170,17 +170,35 @@ enum rdl_status rdl_stream_wait_event(struct rdl_stream stream_handle, struct rd
     return status;
 }
 
+/* As pin, with the device: an event keeps neither a lane nor the device from ending. */
+static struct event *pin_both(struct rdl_event handle, enum rdl_status *status,
+                              struct rdl_error *error)
+{
+    struct event *event = pin(handle, status, error);
+    if (event != NULL && rdl__device_pin(event->device_handle, status, error) == NULL) {
+        unpin(event);
+        event = NULL;
+    }
+    return event;
+}
+
+static void unpin_both(struct event *event)
+{
+    rdl__device_unpin(event->device);
+    unpin(event);
+}
+
 enum rdl_status rdl_event_query(struct rdl_event handle, bool *out)
 {
     enum rdl_status status;
     if (out == NULL)
         return RDL_ERR_ARGUMENT;
-    struct event *event = pin(handle, &status, NULL);
+    struct event *event = pin_both(handle, &status, NULL);
     if (event == NULL)
         return status;
     status = rdl__device_note(
         event->device, event->device->backend->query(event->device->impl, newest(event), out));
-    unpin(event);
+    unpin_both(event);
     return status;
 }
 
@@ -188,11 +206,11 @@ enum rdl_status rdl_event_synchronize(struct rdl_event handle, int64_t deadline_
                                       struct rdl_cancel *cancel, struct rdl_error *error)
 {
     enum rdl_status status;
-    struct event *event = pin(handle, &status, error);
+    struct event *event = pin_both(handle, &status, error);
     if (event == NULL)
         return status;
     status = rdl__device_wait(event->device, newest(event), deadline_ns, cancel);
-    unpin(event);
+    unpin_both(event);
     if (status != RDL_OK)
         return rdl__fail(error, status, "rdl_event_synchronize: %s", rdl_status_text(status));
     return RDL_OK;

@@ -283,15 +283,21 @@ void rdl__lane_release_after_try(struct rdl__lane *lane)
 void rdl__lane_release(struct rdl__lane *lane)
 {
     struct rdl__device *device = lane->device;
+    /* while the lane is held the device has this life; only a stale call may see the one before */
+    const uint64_t id = rdl__load_relaxed(&device->id);
     if ((rdl__load_seq_cst(&device->attention) & RDL__ATTENTION_MEMORY) != 0)
         rdl__memory_flush_lane(lane);
     const uint32_t attention = release_word(lane);
-    if (attention == 0)
+    if ((attention & (RDL__ATTENTION_RETIRE | RDL__ATTENTION_MEMORY)) == 0)
+        return;
+    /* The lane kept the device; from here on only a pin does. If it is closed, its end does the rest. */
+    if (rdl__handle_pin(&rdl__devices, id) == NULL)
         return;
     if ((attention & RDL__ATTENTION_RETIRE) != 0)
         rdl__retire_scan(device);
     if ((attention & RDL__ATTENTION_MEMORY) != 0)
         rdl__memory_trim(device); /* who began to wait after the flush above */
+    rdl__handle_unpin(&rdl__devices, id);
 }
 
 enum rdl_status rdl__lane_stream(struct rdl__lane *lane)

@@ -271,6 +271,41 @@ static void lane_leases_are_exclusive_under_a_storm(void **state)
     close_device(shared.device);
 }
 
+/* Some threads open streams, and leave every other one open; some close the device. All come back. */
+static void use_or_close(unsigned index, void *shared)
+{
+    const struct rdl_device device = *(struct rdl_device *)shared;
+    if (index < 3) {
+        const enum rdl_status status = rdl_device_close(device, RDL_FOREVER, NULL);
+        CHECK(status == RDL_OK || status == RDL_ERR_CLOSED);
+        return;
+    }
+    struct rdl_stream stream;
+    struct rdl_event event;
+    enum rdl_status status = RDL_OK;
+    for (unsigned i = 0; status == RDL_OK; i++) {
+        status = rdl_stream_open(device, RDL_FOREVER, NULL, &stream, NULL);
+        if (status == RDL_OK && i % 2 == 0)
+            rdl_stream_close(stream);
+        if (status == RDL_OK && rdl_event_open(device, &event, NULL) == RDL_OK) {
+            bool passed;
+            const enum rdl_status queried = rdl_event_query(event, &passed);
+            CHECK(queried == RDL_OK || queried == RDL_ERR_CLOSED);
+            rdl_event_close(event);
+        }
+    }
+    CHECK(status == RDL_ERR_CLOSED);
+}
+
+static void lane_many_may_close_one_device_in_use(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        struct rdl_device device = open_cpu(8);
+        assert_int_equal(test_run_threads(6, use_or_close, &device), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +317,7 @@ int main(void)
         cmocka_unit_test(lane_wait_ends_when_cancelled),
         cmocka_unit_test(lane_waiters_are_refused_by_a_closing_device),
         cmocka_unit_test(lane_leases_are_exclusive_under_a_storm),
+        cmocka_unit_test(lane_many_may_close_one_device_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
