@@ -16,7 +16,8 @@
 
 static struct {
     struct rdl__lock lock;
-    struct rdl__cond work, ended; /* initialised with the first worker */
+    struct rdl__cond work;  /* a task is queued, or the pool stops; both initialised at first use */
+    struct rdl__cond ended; /* a thread was started, failed to start, ended or was joined */
     bool ready RDL_GUARDED_BY(&lock);
     bool stopping RDL_GUARDED_BY(&lock);
     struct rdl__task *head RDL_GUARDED_BY(&lock), *tail RDL_GUARDED_BY(&lock);
@@ -120,11 +121,15 @@ enum rdl_status rdl__workers_submit(struct rdl__task *task)
         limit = MAX_WORKERS;
     task->next = NULL;
     rdl__lock_acquire(&pool.lock);
+    prepare_locked();
+    /* Nobody queues behind a first thread that may fail to start: its caller would take its own task
+     * back, and nobody would run the others. */
+    while (!pool.stopping && pool.starting > 0 && pool.threads <= pool.starting)
+        rdl__cond_wait(&pool.ended, &pool.lock);
     if (pool.stopping) {
         rdl__lock_release(&pool.lock);
         return RDL_ERR_SHUTDOWN;
     }
-    prepare_locked();
     if (pool.tail != NULL)
         pool.tail->next = task;
     else

@@ -15,7 +15,8 @@ struct rdl__task {
 };
 
 /** Queues a task. @return RDL_ERR_THREAD (no worker is there and none could be started: the task was
- * not taken), RDL_ERR_SHUTDOWN. Thread: any; never waits. */
+ * not taken), RDL_ERR_SHUTDOWN. Thread: any; waits for nothing but another caller that is about to start
+ * the pool's first thread. */
 enum rdl_status rdl__workers_submit(struct rdl__task *task);
 
 /** Refuses new tasks and waits until all queued ones have run and the threads have ended.

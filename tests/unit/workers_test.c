@@ -99,6 +99,35 @@ static void workers_that_do_not_start_are_told_or_done_without(void **state)
     child_expect_success(child_run(threads_fail_to_start, NULL, 60));
 }
 
+static void submit_in_vain(unsigned index, void *shared)
+{
+    (void)index;
+    for (unsigned i = 0; i < 200; i++)
+        CHECK(submit(shared, NULL, NULL) == RDL_ERR_THREAD);
+}
+
+/* No thread ever starts, so a task that is taken would never run. */
+static void refuse_all(void *limit)
+{
+    const struct rdl_config config = {.size = sizeof config,
+                                      .worker_threads = *(const uint32_t *)limit};
+    struct calls calls;
+    IN_CHILD(rdl_configure(&config, NULL) == RDL_OK);
+    open_calls(&calls);
+    rdl__thread_fail_at(1, true);
+    IN_CHILD(test_run_threads(4, submit_in_vain, &calls) == 0);
+    rdl__thread_fail_at(0, false);
+    IN_CHILD(calls.ended == 0);
+}
+
+static void tasks_are_not_taken_for_threads_that_others_fail_to_start(void **state)
+{
+    (void)state;
+    (void)models_path("linear_8x8");
+    for (uint32_t limit = 1; limit <= 3; limit++)
+        child_expect_success(child_run(refuse_all, &limit, 60));
+}
+
 static void submit_many(unsigned index, void *shared)
 {
     (void)index;
@@ -208,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_that_do_not_start_are_told_or_done_without),
+        cmocka_unit_test(tasks_are_not_taken_for_threads_that_others_fail_to_start),
         cmocka_unit_test(workers_stay_within_their_limit_and_end),
         cmocka_unit_test(callbacks_may_submit_but_not_wait),
         cmocka_unit_test(shutdown_calls_every_callback_once),
