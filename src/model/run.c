@@ -658,8 +658,10 @@ static enum rdl_status run_held(struct running *running, struct rdl__slot *slot)
     if (status == RDL_OK) {
         running->lane = stream->lane;
         status = run_on_lane(running, slot);
-        if (rdl__fork_epoch() == epoch)
+        if (rdl__fork_epoch() == epoch) {
+            rdl__memory_share_cache(stream->lane);
             rdl__turn_give(&stream->turn);
+        }
     } else {
         (void)rdl__fail(running->error, status, "run: the stream's turn: %s",
                         rdl_status_text(status));

@@ -47,6 +47,7 @@ static enum rdl_status allocate(struct rdl__device *device, size_t size_bytes,
         if (status == RDL_OK) {
             status = rdl__memory_alloc(device, stream->lane, &want, 1, options->deadline_ns,
                                        options->cancel, error);
+            rdl__memory_share_cache(stream->lane);
             rdl__turn_give(&stream->turn);
         }
         rdl__stream_unpin(stream);

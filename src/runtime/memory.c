@@ -327,6 +327,26 @@ static void drain_remote(struct rdl__lane *lane)
     }
 }
 
+static void push_remote(struct rdl__lane *lane, struct rdl__block *block)
+{
+    struct rdl__block *head = rdl__load_relaxed(&lane->remote); /* the exchange below decides */
+    do {
+        block->next = head;
+    } while (!rdl__cas_seq_cst(&lane->remote, &head, block));
+    /* Who waits for memory sets the bit, then drains the remote lists: one of the two sees the other. */
+    if (rdl__memory_is_wanted(lane->device))
+        drain_remote(lane);
+}
+
+void rdl__memory_share_cache(struct rdl__lane *lane)
+{
+    while (lane->cache.n_blocks > 0) {
+        struct rdl__block *block = lane->cache.blocks[--lane->cache.n_blocks];
+        lane->cache.bytes -= block->size_bytes;
+        push_remote(lane, block);
+    }
+}
+
 void rdl__memory_free(struct rdl__device *device, struct rdl__block *block,
                       const struct rdl__point *points, uint32_t n)
 {
@@ -336,16 +356,10 @@ void rdl__memory_free(struct rdl__device *device, struct rdl__block *block,
     if (n > 0 || lane == NULL || rdl__memory_is_wanted(device)) {
         settle_block(device, block, points, n);
     } else {
-        struct rdl__block *head = rdl__load_relaxed(&lane->remote); /* the exchange below decides */
-        do {
-            block->next = head;
-        } while (!rdl__cas_seq_cst(&lane->remote, &head, block));
-        /* Who waits for memory sets the bit, then drains the remote lists: one of the two sees the
-         * other. */
-        if (rdl__memory_is_wanted(device))
-            drain_remote(lane);
+        push_remote(lane, block);
     }
-    count_in(device, NULL, &was); /* now that it is back: until then a drained device does not end */
+    /* Now that it is back: until then a drained device does not end. */
+    count_in(device, NULL, &was);
     rdl__device_freed(device);
 }
 
@@ -548,6 +562,21 @@ static void settle_own_cache(struct rdl__lane *lane)
     }
 }
 
+/* take_all with all caches given back: again, if it took what others freed meanwhile into the lane's
+ * cache without finding its piece there, since in the store that might join to what is wanted. */
+static enum rdl_status take_all_trimmed(struct rdl__device *device, struct rdl__lane *lane,
+                                        struct rdl__memory_want *wants, size_t n)
+{
+    enum rdl_status status;
+    do {
+        if (lane != NULL)
+            settle_own_cache(lane);
+        (void)rdl__memory_trim(device);
+        status = take_all(device, lane, wants, n);
+    } while (status == RDL_ERR_NO_MEMORY && lane != NULL && lane->cache.n_blocks > 0);
+    return status;
+}
+
 /* take_all, then with caches given back, then with pending frees waited for. */
 static enum rdl_status climb(struct rdl__device *device, struct rdl__lane *lane,
                              struct rdl__memory_want *wants, size_t n, int64_t deadline_ns,
@@ -557,10 +586,7 @@ static enum rdl_status climb(struct rdl__device *device, struct rdl__lane *lane,
     if (status != RDL_ERR_NO_MEMORY)
         return status;
     add(&device->memory.retries, 1);
-    if (lane != NULL)
-        settle_own_cache(lane);
-    (void)rdl__memory_trim(device);
-    status = take_all(device, lane, wants, n);
+    status = take_all_trimmed(device, lane, wants, n);
     while (status == RDL_ERR_NO_MEMORY) {
         rdl__lock_acquire(&device->memory.lock);
         const struct rdl__block *oldest = device->memory.pending;
@@ -573,8 +599,7 @@ static enum rdl_status climb(struct rdl__device *device, struct rdl__lane *lane,
         const enum rdl_status waited = rdl__device_wait(device, point, deadline_ns, cancel);
         if (waited != RDL_OK)
             return waited == RDL_ERR_DEADLINE ? RDL_ERR_NO_MEMORY : waited;
-        (void)rdl__memory_trim(device);
-        status = take_all(device, lane, wants, n);
+        status = take_all_trimmed(device, lane, wants, n);
     }
     return status;
 }

@@ -145,6 +145,10 @@ void rdl__memory_free(struct rdl__device *device, struct rdl__block *block,
 /** Gives a block back to the store; nothing uses it. */
 void rdl__memory_free_idle(struct rdl__device *device, struct rdl__block *block);
 
+/** Moves the cache of a lane that the caller uses into its remote list, where trimming reaches it: to be
+ * called when a turn of a held stream ends, since nobody else can take that lane. */
+void rdl__memory_share_cache(struct rdl__lane *lane);
+
 /** Empties the cache, the remote list and the arena of a lane that the caller holds and whose stream
  * is idle into the store. */
 void rdl__memory_flush_lane(struct rdl__lane *lane);

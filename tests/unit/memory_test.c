@@ -260,6 +260,25 @@ static void memory_passes_between_threads(void **state)
     close_device(shared.device);
 }
 
+static void memory_in_the_cache_of_a_held_stream_is_reached(void **state)
+{
+    (void)state;
+    const size_t size = (size_t)1 << 20;
+    struct rdl_device device = open_limited("cpu", 2 * size);
+    struct rdl_buffer_options options = {.size = sizeof options};
+    struct rdl_buffer *one, *two, *both;
+    assert_int_equal(rdl_stream_default(device, &options.stream, NULL), RDL_OK);
+    assert_int_equal(rdl_buffer_new(device, size, &options, &one, NULL), RDL_OK);
+    assert_int_equal(rdl_buffer_new(device, size, &options, &two, NULL), RDL_OK);
+    rdl_buffer_release(one);
+    rdl_buffer_release(two);
+    assert_int_equal(rdl_buffer_new(device, size, &options, &one, NULL), RDL_OK);
+    rdl_buffer_release(one); /* the other one lies where the stream's owner cached it */
+    assert_int_equal(rdl_buffer_new(device, 2 * size, NULL, &both, NULL), RDL_OK);
+    rdl_buffer_release(both);
+    close_device(device);
+}
+
 struct last {
     struct rdl_buffer *buffers[6];
 };
@@ -295,6 +314,7 @@ int main(void)
         cmocka_unit_test(memory_raised_limit_serves_who_waits),
         cmocka_unit_test(memory_survives_its_device),
         cmocka_unit_test(memory_passes_between_threads),
+        cmocka_unit_test(memory_in_the_cache_of_a_held_stream_is_reached),
         cmocka_unit_test(memory_freed_by_many_ends_its_device_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
