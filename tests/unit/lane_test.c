@@ -306,6 +306,83 @@ static void lane_many_may_close_one_device_in_use(void **state)
     }
 }
 
+/* The device behind a handle; it stays open while the test uses it. */
+static struct rdl__device *inside(struct rdl_device handle)
+{
+    enum rdl_status status;
+    struct rdl__device *device = rdl__device_pin(handle, &status, NULL);
+    assert_non_null(device);
+    rdl__device_unpin(device);
+    return device;
+}
+
+/* The instant between a releaser's freeing of the word and its hand-over, held still: the lane looks
+ * free, and is the waiter's all the same. */
+static void lane_freed_for_a_waiter_is_not_a_newcomers(void **state)
+{
+    (void)state;
+    struct queue queue = {.device = open_cpu(2)};
+    struct {
+        struct queue *queue;
+        unsigned ticket;
+    } waiter = {&queue, 0};
+    struct rdl_stream other;
+    pthread_t thread;
+    struct rdl__lane *lane = &inside(queue.device)->lanes[1];
+    assert_true(rdl__lane_try(lane));
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_lane, &waiter), 0);
+    while (waiting(queue.device) != 1)
+        test_pause_ms(1);
+    const uintptr_t owner = rdl__exchange_seq_cst(&lane->owner, (uintptr_t)0);
+    assert_int_equal(rdl_stream_open(queue.device, RDL_NO_WAIT, NULL, &other, NULL), RDL_ERR_BUSY);
+    rdl__store_seq_cst(&lane->owner, owner);
+    rdl__lane_release(lane);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(queue.served, 1);
+    close_device(queue.device);
+}
+
+/* A lane that was freed after a waiter's scan and before its queueing, whose releaser saw no waiter. */
+static void lane_freed_before_the_bit_was_set_is_found(void **state)
+{
+    (void)state;
+    struct rdl_device handle = open_cpu(2);
+    struct rdl__device *device = inside(handle);
+    struct rdl_stream stream;
+    rdl__lock_acquire(&device->wait.lock);
+    rdl__device_attend(device, RDL__ATTENTION_LANES, true); /* so the first scan is left out */
+    rdl__lock_release(&device->wait.lock);
+    assert_int_equal(rdl_stream_open(handle, rdl_deadline_in_ns(5000000000), NULL, &stream, NULL),
+                     RDL_OK);
+    rdl_stream_close(stream);
+    close_device(handle);
+}
+
+/* Two callers of one lane: one hand-over missed, and both sleep for ever. */
+static void take_and_give(unsigned index, void *shared)
+{
+    struct rdl__device *device = shared;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    const unsigned rounds = 5000;
+#else
+    const unsigned rounds = 100000;
+#endif
+    (void)index;
+    for (unsigned i = 0; i < rounds; i++) {
+        struct rdl__lane *lane;
+        CHECK(rdl__lane_acquire(device, RDL_FOREVER, NULL, &lane) == RDL_OK);
+        rdl__lane_release(lane);
+    }
+}
+
+static void lane_hand_overs_are_never_missed(void **state)
+{
+    (void)state;
+    struct rdl_device device = open_cpu(2);
+    assert_int_equal(test_run_threads(2, take_and_give, inside(device)), 0);
+    close_device(device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +394,9 @@ int main(void)
         cmocka_unit_test(lane_wait_ends_when_cancelled),
         cmocka_unit_test(lane_waiters_are_refused_by_a_closing_device),
         cmocka_unit_test(lane_leases_are_exclusive_under_a_storm),
+        cmocka_unit_test(lane_freed_for_a_waiter_is_not_a_newcomers),
+        cmocka_unit_test(lane_freed_before_the_bit_was_set_is_found),
+        cmocka_unit_test(lane_hand_overs_are_never_missed),
         cmocka_unit_test(lane_many_may_close_one_device_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
