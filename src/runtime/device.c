@@ -398,8 +398,8 @@ static bool take_end(struct rdl__device *device)
     if (ends) {
         int64_t blocks = in_use(&device->memory.counts);
         for (uint32_t i = 0; i < device->n_lanes; i++)
-            blocks += in_use(&device->lanes[i].cache.counts) +
-                      in_use(&device->lanes[i].remote_counts);
+            blocks +=
+                in_use(&device->lanes[i].cache.counts) + in_use(&device->lanes[i].remote_counts);
         ends = blocks == 0;
     }
     if (ends)
