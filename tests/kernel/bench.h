@@ -1,7 +1,7 @@
 /*
- * Measuring one kernel from a test program's --bench: rounds of calls, each with a look at the
- * processor's multiply-add peak beside it, since the clock of a shared machine moves. Times are the
- * thread's own processor time. A line shows the medians of the rounds.
+ * Measuring one kernel from a test program's --bench: many short rounds of calls, each with a look at
+ * the processor's multiply-add peak beside it, since the clock of a shared machine moves. Times are the
+ * thread's own processor time. A line shows a low percentile of the rounds, and their median.
  */
 #ifndef RDL_TESTS_KERNEL_BENCH_H
 #define RDL_TESTS_KERNEL_BENCH_H

@@ -49,6 +49,7 @@ static void product_run(struct product *p, enum rdl__isa isa, bool split)
 {
     void *bind[] = {p->a, p->packed, p->bias, p->c};
     memset(p->c, 0xff, (size_t)(p->g.m * p->g.n) * sizeof *p->c);
+    p->tiles = rdl__k_gemm_plan(isa, &p->g); /* of the shape and activation that it has by now */
     const rdl__kernel_fn fn = rdl__k_f32_of(isa)->gemm;
     assert_int_equal(RDL_OK, (split ? test_run_split : test_run)(fn, &p->g, bind, p->tiles, 0));
 }
@@ -170,7 +171,6 @@ static void gemm_batches_on(enum rdl__isa isa)
     memcpy(want, p.c, ROWS * N * sizeof *want);
     for (int64_t m = 1; m <= ROWS; m += m < 70 ? 1 : 13) {
         p.g.m = m;
-        p.tiles = rdl__k_gemm_plan(isa, &p.g);
         product_run(&p, isa, m % 2 == 0);
         test_same_bits(want, p.c, m * N, "rows of another batch");
     }
@@ -327,11 +327,29 @@ static void bench_call(void *user)
     (void)rdl__k_f32_of(rdl__isa_best())->gemm(&call);
 }
 
-static int bench(void)
+/* Times it with the panels on lines of their own, where a model's weights lie. */
+static void bench_aligned(const char *name, struct product *p)
 {
-    static const int64_t shapes[][3] = {{64, 512, 256},  {1, 512, 256},   {8, 512, 256},
-                                        {64, 784, 512},  {8, 784, 512},   {64, 1024, 1024},
-                                        {1, 1024, 1024}, {256, 256, 256}, {1024, 1024, 1024}};
+    size_t count = 0;
+    assert_true(rdl__k_gemm_packed_count(rdl__isa_best(), p->g.k, p->g.n, &count));
+    const size_t bytes = count * sizeof(float);
+    float *packed = p->packed, *aligned = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    assert_non_null(aligned);
+    memcpy(aligned, packed, bytes);
+    p->packed = aligned;
+    bench_line(name, bench_flops(p), bench_call, p);
+    p->packed = packed;
+    free(aligned);
+}
+
+/* Shapes whose line has `part` in its name, or all. */
+static int bench(const char *part)
+{
+    static const int64_t shapes[][3] = {
+        {64, 512, 256},   {1, 512, 256},   {8, 512, 256},   {64, 784, 512},     {8, 784, 512},
+        {64, 1024, 1024}, {1, 1024, 1024}, {256, 256, 256}, {1024, 1024, 1024}, {1, 8, 8},
+        {2, 512, 256},    {3, 512, 256},   {4, 512, 256},   {5, 512, 256},      {6, 512, 256},
+        {7, 512, 256},    {9, 512, 256},   {12, 512, 256},  {16, 512, 256},     {64, 512, 10}};
     bench_head();
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         uint64_t seed = 1;
@@ -339,10 +357,13 @@ static int bench(void)
         char name[64];
         (void)snprintf(name, sizeof name, "gemm [%d,%d]x[%d,%d]", (int)shapes[i][0],
                        (int)shapes[i][1], (int)shapes[i][1], (int)shapes[i][2]);
+        if (part != NULL && strstr(name, part) == NULL)
+            continue;
         product_make(&p, &seed, rdl__isa_best(), shapes[i][0], shapes[i][2], shapes[i][1],
                      test_unit);
         p.g.act = acts[1];
-        bench_line(name, bench_flops(&p), bench_call, &p);
+        p.tiles = rdl__k_gemm_plan(rdl__isa_best(), &p.g);
+        bench_aligned(name, &p);
         product_drop(&p);
     }
     return 0;
@@ -351,7 +372,7 @@ static int bench(void)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--bench") == 0)
-        return bench();
+        return bench(argc > 2 ? argv[2] : NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_odd_shapes_are_the_chain),
         cmocka_unit_test(gemm_several_passes_over_k_are_the_chain),
