@@ -48,12 +48,12 @@ static float *pack_block(float *dst, const float *weights, int64_t mr, int64_t d
 static float *pack_rows(const struct rdl__k_gemm_blocks *blocks, float *dst, const float *weights,
                         int64_t rows, int64_t depth)
 {
-    const struct gemm_split s = gemm_split(rows, blocks->most, blocks->full);
+    const struct gemm_split s = gemm_split(rows, blocks->most);
     for (int64_t i = 0; i < s.more; i++, weights += (s.base + 1) * depth)
         dst = pack_block(dst, weights, s.base + 1, depth);
     for (int64_t i = 0; i < s.even; i++, weights += s.base * depth)
         dst = pack_block(dst, weights, s.base, depth);
-    return s.last > 0 ? pack_block(dst, weights, s.last, depth) : dst;
+    return dst;
 }
 
 void rdl__k_conv_pack(enum rdl__isa isa, float *dst, const float *weights, int64_t groups,

@@ -8,20 +8,21 @@
 
 /* Multiply-adds of a tile: some 30 us of AVX2, half a millisecond of the portable kernel. */
 #define TILE_WORK (1 << 20)
-/* Most rows of a tile: with the depth of a pass they stay in the second-level cache. */
+/* Most rows of a tile, and most bytes of them in a pass: they stay in the second-level cache. */
 #define TILE_ROWS 96
+#define TILE_ROW_BYTES (192 << 10)
 
 struct rdl__k_gemm_blocks rdl__k_gemm_blocks(enum rdl__isa isa)
 {
     switch (isa) {
     case RDL__ISA_AVX512:
-        return (struct rdl__k_gemm_blocks){32, 12, 4};
+        return (struct rdl__k_gemm_blocks){32, 12};
     case RDL__ISA_AVX2:
-        return (struct rdl__k_gemm_blocks){16, 6, 5};
+        return (struct rdl__k_gemm_blocks){16, 6};
     case RDL__ISA_PORTABLE:
         break;
     }
-    return (struct rdl__k_gemm_blocks){8, 4, 2};
+    return (struct rdl__k_gemm_blocks){8, 4};
 }
 
 bool rdl__k_gemm_packed_count(enum rdl__isa isa, int64_t k, int64_t n, size_t *count)
@@ -81,12 +82,36 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+/* Whether the whole product is one block, which is then set. */
+static void plan_one(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_gemm *p)
+{
+    const int64_t lanes = blocks->cols / 2, vectors = ceil_div(p->n, lanes);
+    p->one_vectors = 0;
+    if (p->m < 1 || p->m > blocks->most || vectors < 1 || vectors > gemm_vectors(p->m) ||
+        p->k > GEMM_DEPTH || p->batch.rank > 0)
+        return;
+    p->one_vectors = vectors;
+    p->one = (struct gemm_block){.a_row = p->a_row_stride,
+                                 .a_step = 1,
+                                 .b_row = blocks->cols,
+                                 .b_second = lanes,
+                                 .b_panel = p->k * blocks->cols,
+                                 .c_row = p->c_row_stride,
+                                 .init_row = p->bias_row_stride,
+                                 .depth = p->k,
+                                 .count = 1,
+                                 .lanes = p->n - (vectors - 1) * lanes,
+                                 .act = p->act};
+}
+
 size_t rdl__k_gemm_plan(enum rdl__isa isa, struct rdl__k_gemm *params)
 {
     const struct rdl__k_gemm_blocks blocks = rdl__k_gemm_blocks(isa);
     const int64_t cols = blocks.cols, mr = blocks.most;
     const int64_t panels = ceil_div(params->n, cols);
-    int64_t rows = ceil_div(params->m, ceil_div(params->m, TILE_ROWS));
+    const int64_t depth = params->k < 1 ? 1 : params->k < GEMM_DEPTH ? params->k : GEMM_DEPTH;
+    const int64_t fit = TILE_ROW_BYTES / (depth * (int64_t)sizeof(float));
+    int64_t rows = ceil_div(params->m, ceil_div(params->m, fit < TILE_ROWS ? fit : TILE_ROWS));
     /* A very deep product: fewer rows, so that even one panel of them is a short tile. */
     const int64_t column = params->k * cols > 0 ? params->k * cols : 1;
     if (rows > mr && rows > TILE_WORK * 4 / column)
@@ -99,6 +124,7 @@ size_t rdl__k_gemm_plan(enum rdl__isa isa, struct rdl__k_gemm *params)
     params->tile_panels = width;
     params->row_tiles = ceil_div(params->m, rows);
     params->panel_tiles = ceil_div(panels, width);
+    plan_one(&blocks, params);
     const int64_t matrices = params->batch.rank > 0 ? params->batch.count : 1;
     return (size_t)(matrices * params->row_tiles * params->panel_tiles);
 }

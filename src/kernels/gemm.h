@@ -18,6 +18,7 @@
 
 #include "device/kernel.h"
 #include "kernels/act.h"
+#include "kernels/cpu/template/split.h"
 #include "os/cpu.h"
 
 /** Largest number of batch dimensions of a matrix product. */
@@ -46,13 +47,14 @@ struct rdl__k_gemm {
     struct rdl__k_act act;
     int64_t tile_rows, tile_panels; /* set by rdl__k_gemm_plan */
     int64_t row_tiles, panel_tiles; /* set by rdl__k_gemm_plan */
+    int64_t one_vectors;            /* set by rdl__k_gemm_plan: if all is one block, its vectors */
+    struct gemm_block one;          /* and that block */
 };
 
 /** Register blocks of an instruction set; its vector.h has the same numbers. */
 struct rdl__k_gemm_blocks {
     int64_t cols; /* of a panel */
     int64_t most; /* rows of a block */
-    int64_t full; /* fewest rows of a block that keep the units busy */
 };
 struct rdl__k_gemm_blocks rdl__k_gemm_blocks(enum rdl__isa isa);
 

@@ -18,18 +18,21 @@
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
 
-/* Matrix product: most rows of a block, fewest rows that keep the units busy, panels side by side
- * for blocks of 1, 2, 3 rows. */
+/* Matrix product: most rows of a block, which blocks prefetch, and vectors of a cache line. */
 #define GEMM_MR 4
-#define GEMM_FULL_MR 2
-#define GEMM_NP_1 4
-#define GEMM_NP_2 1
-#define GEMM_NP_3 1
+#define GEMM_PREFETCH(mr, nv) false
+#define VF_LINE 4
 
 static inline vf vf_load(const float *p)
 {
     vf v;
     memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/** The same; where it matters, loaded into a register once and not by each of its users. */
+static inline vf vf_register(vf v)
+{
     return v;
 }
 

@@ -134,11 +134,9 @@ static void conv_point_run(const struct product *p, int64_t r, int64_t mr, int64
 /* A product of one column whose rows of C are adjacent: an image of one place. */
 static void conv_point(const struct product *p)
 {
-    const struct gemm_split s = gemm_split(p->rows, GEMM_MR, GEMM_FULL_MR);
+    const struct gemm_split s = gemm_split(p->rows, GEMM_MR);
     conv_point_run(p, 0, s.base + 1, s.more);
     conv_point_run(p, s.more * (s.base + 1), s.base, s.even);
-    if (s.last > 0)
-        conv_point_run(p, p->rows - s.last, s.last, 1);
 }
 
 enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
@@ -178,7 +176,8 @@ enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
             .c = (float *)call->bind[3] + (matrix * p->out_channels + row) * places + col,
             .c_row = places,
             .init = bias != NULL ? bias + channel : NULL,
-            .init_kind = bias != NULL ? INIT_SPLAT : INIT_ZERO,
+            .init_row = 1,
+            .init_splat = true,
             .act = &p->act,
             .rows = p->out_channels - row < p->tile_rows ? p->out_channels - row : p->tile_rows,
             .cols = direct,

@@ -13,16 +13,20 @@
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));
 
-/* Two fused multiply-adds a cycle of latency 4 or 5 need 10 chains: 5 rows of 2 vectors. */
+/* Matrix product: most rows of a block, which blocks prefetch, and vectors of a cache line. */
 #define GEMM_MR 6
-#define GEMM_FULL_MR 5
-#define GEMM_NP_1 4
-#define GEMM_NP_2 3
-#define GEMM_NP_3 2
+#define GEMM_PREFETCH(mr, nv) ((mr) > 1 && (nv) > 2)
+#define VF_LINE 2
 
 static inline vf vf_load(const float *p)
 {
     return _mm256_loadu_ps(p);
+}
+
+static inline vf vf_register(vf v)
+{
+    __asm__("" : "+x"(v));
+    return v;
 }
 
 static inline void vf_store(float *p, vf v)
@@ -48,7 +52,24 @@ static inline vf vf_load_first(const float *p, int64_t n)
 
 static inline void vf_store_first(float *p, vf v, int64_t n)
 {
-    _mm256_maskstore_ps(p, vf_first_mask(n), v);
+    if (n >= VF_LANES) {
+        _mm256_storeu_ps(p, v);
+        return;
+    }
+    /* By halves: a masked store takes tens of operations on some processors (Zen 2). */
+    __m128 part = _mm256_castps256_ps128(v);
+    if (n & 4) {
+        _mm_storeu_ps(p, part);
+        part = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)p, part);
+        part = _mm_movehl_ps(part, part);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, part);
 }
 
 static inline vf vf_fma(vf a, vf b, vf c)

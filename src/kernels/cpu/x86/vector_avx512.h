@@ -13,16 +13,20 @@
 typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));
 
-/* Two fused multiply-adds a cycle of latency 4 need 8 chains: 4 rows of 2 vectors. */
+/* Matrix product: most rows of a block, which blocks prefetch, and vectors of a cache line. */
 #define GEMM_MR 12
-#define GEMM_FULL_MR 4
-#define GEMM_NP_1 4
-#define GEMM_NP_2 2
-#define GEMM_NP_3 2
+#define GEMM_PREFETCH(mr, nv) true
+#define VF_LINE 1
 
 static inline vf vf_load(const float *p)
 {
     return _mm512_loadu_ps(p);
+}
+
+static inline vf vf_register(vf v)
+{
+    __asm__("" : "+v"(v));
+    return v;
 }
 
 static inline void vf_store(float *p, vf v)
