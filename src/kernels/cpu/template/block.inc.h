@@ -30,15 +30,13 @@ static ALWAYS_INLINE void block_begin(const int mr, const int nv, const struct g
         BLOCK_EACH(mr, nv) acc[r][v] = vf_set1(0.0f);
     } else if (k->init_splat) {
         BLOCK_EACH(mr, nv) acc[r][v] = vf_set1(init[r]);
+    } else if (k->lanes == VF_LANES) {
+        BLOCK_EACH(mr, nv) acc[r][v] = vf_load(init + r * k->init_row + v * VF_LANES);
     } else {
         BLOCK_EACH(mr, nv - 1) acc[r][v] = vf_load(init + r * k->init_row + v * VF_LANES);
         init += (nv - 1) * VF_LANES;
-        if (k->lanes == VF_LANES) {
-            UNROLL for (int r = 0; r < mr; r++) acc[r][nv - 1] = vf_load(init + r * k->init_row);
-        } else {
-            UNROLL for (int r = 0; r < mr; r++) acc[r][nv - 1] =
-                vf_load_first(init + r * k->init_row, k->lanes);
-        }
+        UNROLL for (int r = 0; r < mr; r++) acc[r][nv - 1] =
+            vf_load_first(init + r * k->init_row, k->lanes);
     }
 }
 
@@ -46,11 +44,12 @@ static ALWAYS_INLINE void block_end(const int mr, const int nv, const struct gem
                                     float *c, block_sums acc)
 {
     act_apply(&k->act, mr, nv, acc);
-    BLOCK_EACH(mr, nv - 1) vf_store(c + r * k->c_row + v * VF_LANES, acc[r][v]);
-    c += (nv - 1) * VF_LANES;
-    if (k->lanes == VF_LANES) {
-        UNROLL for (int r = 0; r < mr; r++) vf_store(c + r * k->c_row, acc[r][nv - 1]);
+    if (k->lanes ==
+        VF_LANES) { /* row by row: rows may lie so that their lines displace each other */
+        BLOCK_EACH(mr, nv) vf_store(c + r * k->c_row + v * VF_LANES, acc[r][v]);
     } else {
+        BLOCK_EACH(mr, nv - 1) vf_store(c + r * k->c_row + v * VF_LANES, acc[r][v]);
+        c += (nv - 1) * VF_LANES;
         UNROLL for (int r = 0; r < mr; r++)
             vf_store_first(c + r * k->c_row, acc[r][nv - 1], k->lanes);
     }
@@ -83,28 +82,27 @@ static ALWAYS_INLINE void block_step(const int mr, const int nv, const struct ge
 }
 
 /* mr and nv are constants of each caller, so that all loops but those over blocks and k unroll. */
-static ALWAYS_INLINE void block_run(const int mr, const int nv, const struct gemm_block *block,
+static ALWAYS_INLINE void block_run(const int mr, const int nv, const struct gemm_block *k,
                                     const float *a, const float *b, const float *init, float *c)
 {
-    const struct gemm_block k = *block; /* a copy, which no store can change */
-    for (int64_t left = k.count; left > 0; left--) {
+    for (int64_t left = k->count; left > 0; left--) {
         block_sums acc;
-        block_begin(mr, nv, &k, init, acc);
+        block_begin(mr, nv, k, init, acc);
         const float *a_at = a, *b_at = b;
-        for (int64_t i = k.depth; i > 0; i--) {
+        for (int64_t i = k->depth; i > 0; i--) {
             if (GEMM_PREFETCH(mr, nv)) {
                 UNROLL for (int v = 0; v < nv; v += VF_LINE) __builtin_prefetch(
-                    b_at + PREFETCH_ROWS * k.b_row + v / 2 * k.b_panel + v % 2 * k.b_second);
+                    b_at + PREFETCH_ROWS * k->b_row + v / 2 * k->b_panel + v % 2 * k->b_second);
             }
-            block_step(mr, nv, &k, a_at, b_at, acc);
-            a_at += k.a_step;
-            b_at += k.b_row;
+            block_step(mr, nv, k, a_at, b_at, acc);
+            a_at += k->a_step;
+            b_at += k->b_row;
         }
-        block_end(mr, nv, &k, c, acc);
-        a += k.a_block;
-        c += mr * k.c_row;
+        block_end(mr, nv, k, c, acc);
+        a += k->a_block;
+        c += mr * k->c_row;
         if (init != NULL)
-            init += mr * k.init_row;
+            init += mr * k->init_row;
     }
 }
 
