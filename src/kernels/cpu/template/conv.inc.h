@@ -37,29 +37,64 @@ static inline int64_t conv_at(const struct rdl__k_window *w, int d, int64_t o, i
     return o * w->stride[d] - w->pad[d] + k * w->dilation[d];
 }
 
+/* dst[j] = row[j] */
+static inline void conv_copy(float *dst, const float *row, int64_t cols)
+{
+    int64_t j = 0;
+    for (; j + VF_LANES <= cols; j += VF_LANES)
+        vf_store(dst + j, vf_load(row + j));
+    if (j < cols)
+        vf_store_first(dst + j, vf_load_first(row + j, cols - j), cols - j);
+}
+
 /* dst[j] = row[x + j * stride], 0 outside [0, width). */
 static inline void conv_gather(float *dst, const float *row, int64_t x, int64_t stride,
                                int64_t width, int64_t cols)
 {
-    if (stride == 1 && cols == PANEL_COLS && x >= 0 && x + cols <= width) {
-        vf_store(dst, vf_load(row + x));
-        vf_store(dst + VF_LANES, vf_load(row + x + VF_LANES));
-        return;
-    }
-    if (stride == 2 && cols == PANEL_COLS && x >= 0 && x + 2 * cols <= width) {
+    const bool inside = x >= 0 && x + (cols - 1) * stride < width;
+    if (stride == 1 && inside) {
+        conv_copy(dst, row + x, cols);
+    } else if (stride == 1) {
+        const int64_t begin = x >= 0 ? 0 : -x < cols ? -x : cols;
+        const int64_t end = x >= width ? begin : width - x < cols ? width - x : cols;
+        for (int64_t j = 0; j < begin; j++)
+            dst[j] = 0.0f;
+        if (begin < end)
+            conv_copy(dst + begin, row + x + begin, end - begin);
+        for (int64_t j = end > begin ? end : begin; j < cols; j++)
+            dst[j] = 0.0f;
+    } else if (stride == 2 && cols == PANEL_COLS && x >= 0 && x + 2 * cols <= width) {
         const float *from = row + x;
         vf_store(dst, vf_even(vf_load(from), vf_load(from + VF_LANES)));
         from += 2 * VF_LANES;
         vf_store(dst + VF_LANES, vf_even(vf_load(from), vf_load(from + VF_LANES)));
-        return;
-    }
-    if (x >= 0 && x + (cols - 1) * stride < width) {
+    } else if (inside) {
         for (int64_t j = 0; j < cols; j++)
             dst[j] = row[x + j * stride];
-        return;
+    } else {
+        for (int64_t j = 0; j < cols; j++, x += stride)
+            dst[j] = x >= 0 && x < width ? row[x] : 0.0f;
     }
-    for (int64_t j = 0; j < cols; j++, x += stride)
-        dst[j] = x >= 0 && x < width ? row[x] : 0.0f;
+}
+
+/* The columns of one piece, in all rows of the panel; `stride` is that of columns. */
+static ALWAYS_INLINE void conv_piece(const struct rdl__k_conv *p, const int64_t stride,
+                                     const float *x, const struct piece *s, float *dst)
+{
+    const struct rdl__k_window *w = &p->window;
+    const int64_t width = w->in[2], plane = w->in[0] * w->in[1] * width;
+    const int64_t first = conv_at(w, 2, s->o[2], 0);
+    for (int64_t c = 0; c < p->in_channels; c++, x += plane)
+        for (int64_t kz = 0; kz < w->kernel[0]; kz++)
+            for (int64_t ky = 0; ky < w->kernel[1]; ky++) {
+                const int64_t iz = conv_at(w, 0, s->o[0], kz), iy = conv_at(w, 1, s->o[1], ky);
+                const bool inside = iz >= 0 && iz < w->in[0] && iy >= 0 && iy < w->in[1];
+                /* Outside, a row of width 0: all zeros, and no address is made of it. */
+                const float *row = inside ? x + (iz * w->in[1] + iy) * width : x;
+                for (int64_t kx = 0; kx < w->kernel[2]; kx++, dst += PANEL_COLS)
+                    conv_gather(dst, row, first + kx * w->dilation[2], stride, inside ? width : 0,
+                                s->cols);
+            }
 }
 
 /* One panel: [in_channels * kernel places][PANEL_COLS], columns past the image zero. */
@@ -67,29 +102,21 @@ static void conv_panel(const struct rdl__k_conv *p, const float *x, int64_t firs
                        float *dst)
 {
     const struct rdl__k_window *w = &p->window;
-    const int64_t plane = w->in[0] * w->in[1] * w->in[2];
+    const int64_t rows = p->in_channels * w->kernel[0] * w->kernel[1] * w->kernel[2];
     struct piece pieces[PANEL_COLS];
     const int n = conv_pieces(w, first, cols, pieces);
-    for (int64_t c = 0; c < p->in_channels; c++, x += plane)
-        for (int64_t kz = 0; kz < w->kernel[0]; kz++)
-            for (int64_t ky = 0; ky < w->kernel[1]; ky++)
-                for (int64_t kx = 0; kx < w->kernel[2]; kx++) {
-                    float *to = dst;
-                    for (int i = 0; i < n; i++) {
-                        const struct piece *s = &pieces[i];
-                        const int64_t iz = conv_at(w, 0, s->o[0], kz);
-                        const int64_t iy = conv_at(w, 1, s->o[1], ky);
-                        const bool inside = iz >= 0 && iz < w->in[0] && iy >= 0 && iy < w->in[1];
-                        /* Outside, a row of width 0: all zeros, and no address is made of it. */
-                        conv_gather(to, inside ? x + (iz * w->in[1] + iy) * w->in[2] : x,
-                                    conv_at(w, 2, s->o[2], kx), w->stride[2], inside ? w->in[2] : 0,
-                                    s->cols);
-                        to += s->cols;
-                    }
-                    for (; to < dst + PANEL_COLS; to++)
-                        *to = 0.0f;
-                    dst += PANEL_COLS;
-                }
+    int64_t at = 0;
+    for (int i = 0; i < n; at += pieces[i++].cols) {
+        if (w->stride[2] == 1)
+            conv_piece(p, 1, x, &pieces[i], dst + at);
+        else if (w->stride[2] == 2)
+            conv_piece(p, 2, x, &pieces[i], dst + at);
+        else
+            conv_piece(p, w->stride[2], x, &pieces[i], dst + at);
+    }
+    for (int64_t i = 0; i < rows && at < PANEL_COLS; i++)
+        for (int64_t j = at; j < PANEL_COLS; j++)
+            dst[i * PANEL_COLS + j] = 0.0f;
 }
 
 /* Whether the input plane is the matrix of columns as it lies. */
