@@ -68,7 +68,7 @@ def main():
     parser.add_argument("name", nargs="*", metavar="NAME", help=", ".join(MODELS))
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=0.5)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     unknown = [name for name in options.name if name not in MODELS]
     if unknown:
         parser.error(f"no model {unknown[0]}")
