@@ -7,8 +7,8 @@
 #ifndef RADDLE_CLI_PEAK_H
 #define RADDLE_CLI_PEAK_H
 
-/** GFLOP/s in single precision of `threads` threads together, measured for `seconds`; 0 if a thread
- * could not be started. */
+/** GFLOP/s in single precision of `threads` threads together, measured for `seconds` after as long a
+ * warm-up; 0 if a thread could not be started. */
 double peak_measure(unsigned threads, double seconds);
 
 #endif
