@@ -65,6 +65,14 @@ static bool hold(struct rdl__model *model, struct rdl__lane *lane, struct rdl__p
     return rdl__load_seq_cst(&entry->plan) == plan;
 }
 
+/* The lane's next run looks here first. */
+static void remember(const struct rdl__model *model, struct rdl__lane *lane, struct rdl__plan *plan,
+                     const struct rdl__plan_entry *entry)
+{
+    lane->last.plan = plan;
+    lane->last.entry = (uint32_t)(entry - model->entries);
+}
+
 static struct rdl__plan *look(struct rdl__model *model, struct rdl__lane *lane,
                               const struct rdl__plan_key *key, uint64_t hash)
 {
@@ -77,8 +85,7 @@ static struct rdl__plan *look(struct rdl__model *model, struct rdl__lane *lane,
         if (plan != NULL && hold(model, lane, &bucket[i], plan) && rdl__plan_matches(plan, key)) {
             if (!rdl__load_relaxed(&plan->used)) /* a hint for eviction: written when it changes */
                 rdl__store_relaxed(&plan->used, true);
-            lane->last.plan = plan;
-            lane->last.entry = (uint32_t)(&bucket[i] - model->entries);
+            remember(model, lane, plan, &bucket[i]);
             return plan;
         }
     }
@@ -133,8 +140,8 @@ static void free_evicted(struct rdl__retired *retired)
 _Static_assert(offsetof(struct rdl__plan, retired) == 0, "a retired plan is its first member");
 
 /* Links a plan; the one that it replaces, unlinked, or NULL. */
-static struct rdl__plan *link_locked(struct rdl__model *model, struct rdl__plan *plan)
-    RDL_REQUIRES(model->device->plans_lock)
+static struct rdl__plan *link_locked(struct rdl__model *model, struct rdl__lane *lane,
+                                     struct rdl__plan *plan) RDL_REQUIRES(model->device->plans_lock)
 {
     struct rdl__plan_entry *entry = victim_locked(model, plan->hash);
     struct rdl__plan *old = rdl__load_relaxed(&entry->plan); /* changed under the lock */
@@ -143,6 +150,7 @@ static struct rdl__plan *link_locked(struct rdl__model *model, struct rdl__plan 
     rdl__store_relaxed(&plan->used, true);
     rdl__store_relaxed(&entry->hash, plan->hash); /* before the plan: see look */
     rdl__store_seq_cst(&entry->plan, plan);
+    remember(model, lane, plan, entry);
     return old;
 }
 
@@ -176,13 +184,13 @@ static bool is_own_cause(enum rdl_status status)
 }
 
 /* Ends a flight: links the plan, if there is one, and tells the waiters. */
-static void land(struct rdl__model *model, struct rdl__flight *flight, struct rdl__plan *plan,
-                 enum rdl_status status, const struct rdl_error *cause)
+static void land(struct rdl__model *model, struct rdl__lane *lane, struct rdl__flight *flight,
+                 struct rdl__plan *plan, enum rdl_status status, const struct rdl_error *cause)
 {
     struct rdl__plan *old = NULL;
     rdl__lock_acquire(&model->device->plans_lock);
     if (plan != NULL)
-        old = link_locked(model, plan);
+        old = link_locked(model, lane, plan);
     struct rdl__flight **at = &model->flights;
     while (*at != flight)
         at = &(*at)->next;
@@ -203,16 +211,19 @@ static void land(struct rdl__model *model, struct rdl__flight *flight, struct rd
     }
 }
 
-static enum rdl_status compile(struct rdl__model *model, struct rdl__flight *flight,
-                               const struct rdl__compile_limits *limits, struct rdl_error *error)
+/* Makes the plan of a flight and lands it. The lane publishes the plan before others see it: who had
+ * to look for it again could find it evicted, and two callers could compile in turns for ever. */
+static enum rdl_status compile(struct rdl__model *model, struct rdl__lane *lane,
+                               struct rdl__flight *flight, const struct rdl__compile_limits *limits,
+                               struct rdl__plan **out, struct rdl_error *error)
 {
-    struct rdl__plan *plan = NULL;
     struct rdl_error cause = {0};
-    const enum rdl_status status =
-        rdl__plan_make(model->program, flight->key, limits, &plan, &cause);
-    if (status != RDL_OK && error != NULL)
+    const enum rdl_status status = rdl__plan_make(model->program, flight->key, limits, out, &cause);
+    if (status == RDL_OK)
+        rdl__lane_publish(lane, model, *out);
+    else if (error != NULL)
         *error = cause;
-    land(model, flight, plan, status, &cause);
+    land(model, lane, flight, status == RDL_OK ? *out : NULL, status, &cause);
     return status;
 }
 
@@ -293,9 +304,9 @@ enum rdl_status rdl__plans_get(struct rdl__model *model, struct rdl__lane *lane,
         if (!own)
             status = wait_for(model, flight, &waiter, limits, error);
         else if ((*out = look(model, lane, key, hash)) != NULL) /* it landed before we boarded */
-            land(model, &fresh, NULL, RDL_OK, NULL);
+            land(model, lane, &fresh, NULL, RDL_OK, NULL);
         else
-            status = compile(model, &fresh, limits, error);
+            status = compile(model, lane, &fresh, limits, out, error);
         rdl__park_fini(&waiter.park);
         if (*out != NULL || status != RDL_OK)
             return status;
