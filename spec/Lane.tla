@@ -155,7 +155,7 @@ Ends == <>AllDone
 NeverHandedOver == \A c \in Callers : granted[c] = Free
 NeverTwoWait == Len(queue) < 2
 NeverExhausted == \E l \in Lanes : owner[l] = Free
-NeverBusy == ~\E c \in NoWait : pc[c] = "C2" /\ lane[c] = Free
+NeverBusy == ~\E c \in NoWait : pc[c] = "C0" /\ n[c] > 0 /\ lane[c] = Free
 NeverFreedByUser == ~\E c \in Callers : pc[c] = "R3" /\ ~seen[c]
 NeverServedAtTheLastMoment == ~\E c \in Callers : WithTimeout /\ pc[c] = "C7" /\ granted[c] # Free
 NeverFoundClosed == ~\E c \in Callers : pc[c] = "U0" /\ ~found[c]
