@@ -56,7 +56,7 @@ int main(int argc, char **argv)
     int64_t dims[RDL_MAX_RANK] = {1, 8};
     const int rank = argc > 2 ? argc - 2 : 2;
     for (int i = 0; i + 2 < argc && i < RDL_MAX_RANK; i++)
-        dims[i] = atoll(argv[i + 2]);
+        dims[i] = strtoll(argv[i + 2], NULL, 10);
     if (argc < 2 || rank > RDL_MAX_RANK) {
         (void)fprintf(stderr, "usage: threads MODEL [DIM...]\n");
         return 2;

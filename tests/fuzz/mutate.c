@@ -15,6 +15,7 @@
 #include "target.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <pb_common.h>
 #include <stdio.h>
 
@@ -598,8 +599,8 @@ int main(int argc, char **argv)
     }
     if (__sanitizer_set_death_callback != NULL)
         __sanitizer_set_death_callback(name_case);
-    printf("# seed %llu, cases %llu to %llu, %zu seed models\n", (unsigned long long)seed,
-           (unsigned long long)from, (unsigned long long)(from + count), n_seeds);
+    printf("# seed %" PRIu64 ", cases %" PRIu64 " to %" PRIu64 ", %zu seed models\n", seed, from,
+           from + count, n_seeds);
     if (!seeds_are_sound())
         return 1;
     for (uint64_t i = from; i < from + count; i++) {

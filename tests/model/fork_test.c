@@ -140,6 +140,11 @@ static void close_world(struct world *world)
 static void fork_at_random_moments_with_8_active_threads(void **state)
 {
     (void)state;
+#if defined(__SANITIZE_ADDRESS__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 14
+    /* Seen in gcc 12: the child waits in aligned_alloc for a lock that another thread held. */
+    (void)printf("SKIP: this sanitizer's allocator does not outlive a fork among threads\n");
+    skip();
+#endif
     enum { THREADS = 8 };
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     const unsigned forks = 40;

@@ -3,6 +3,7 @@
  * shape, cancel, deadlines, submitted runs.
  */
 #include "support/models.h"
+#include "support/resident.h"
 #include "support/threads.h"
 
 #include "os/atomic.h"
@@ -30,16 +31,6 @@ static unsigned scale(unsigned plain, unsigned sanitized)
     (void)sanitized;
     return plain;
 #endif
-}
-
-static size_t resident_bytes(void)
-{
-    long total, resident;
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%ld %ld", &total, &resident), 2);
-    (void)fclose(file);
-    return (size_t)resident * 4096;
 }
 
 /* --------------------------------------------------------------------------------------- staleness */

@@ -97,10 +97,10 @@ size_t recorder_shared_lines(unsigned show)
             continue;
         Dl_info info = {0};
         void *place = (void *)atomic_load(&entries[i].place);
-        const char *base = dladdr(place, &info) != 0 ? info.dli_fbase : NULL;
+        const uintptr_t base = dladdr(place, &info) != 0 ? (uintptr_t)info.dli_fbase : 0;
         (void)fprintf(stderr, "line %#zx: writers %#x, readers %#x, written at +%#zx\n",
                       (size_t)atomic_load(&entries[i].line), atomic_load(&entries[i].writers),
-                      atomic_load(&entries[i].readers), (size_t)((const char *)place - base));
+                      atomic_load(&entries[i].readers), (size_t)((uintptr_t)place - base));
     }
     return count;
 }

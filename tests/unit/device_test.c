@@ -2,6 +2,7 @@
  * Devices: opening with good and bad options, what they say of themselves, closing in every order.
  */
 #include "support/models.h"
+#include "support/resident.h"
 #include "support/threads.h"
 
 static struct rdl_device open_device(const char *name, uint32_t lanes)
@@ -225,16 +226,6 @@ static void device_closed_last_after_all_was_given_back(void **state)
         assert_int_equal(values[RDL_MEMORY_STAT_RESERVED_BYTES_CURRENT], 0);
         close_device(device);
     }
-}
-
-static size_t resident_bytes(void)
-{
-    long total, resident;
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%ld %ld", &total, &resident), 2);
-    (void)fclose(file);
-    return (size_t)resident * 4096;
 }
 
 static void device_reopened_hundreds_of_times_stays_flat(void **state)

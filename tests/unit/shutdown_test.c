@@ -100,7 +100,7 @@ static void expect_the_end(const struct flight *flight)
 static void shut_down_in_flight(void *name)
 {
     static const int64_t bound_ns = 20000000000;
-    struct flight flight;
+    static struct flight flight; /* its threads may outlive this function */
     take_off(&flight, name);
     struct rdl_tensor *kept;
     struct rdl_value *answer = NULL;
@@ -153,7 +153,7 @@ static void stay(struct rdl_request request, enum rdl_status status, void *user)
 
 static void shut_down_with_patience(void *name)
 {
-    struct flight flight;
+    static struct flight flight;
     struct rdl_error error;
     take_off(&flight, name);
     IN_CHILD(rdl_model_submit(flight.model, &flight.input, 1, NULL, 1, NULL, stay, &flight, NULL,
@@ -211,7 +211,7 @@ static void shut_down_too(unsigned index, void *shared)
 static void shut_down_by_many(void *unused)
 {
     (void)unused;
-    struct flight flight;
+    static struct flight flight;
     take_off(&flight, "cpu");
     IN_CHILD(test_run_threads(4, shut_down_too, NULL) == 0);
     expect_the_end(&flight);
