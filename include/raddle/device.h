@@ -52,7 +52,7 @@ struct rdl_device_options {
     size_t size;                       /* sizeof(struct rdl_device_options) */
     uint32_t lanes;                    /* 2..1024; 0: 32, on "cpu" max(32, 2 x allowed cores) */
     size_t memory_limit_bytes;         /* hard limit of memory reserved on the device; 0: none */
-    uint32_t intra_op_threads;         /* most threads of one call; 0: 1 */
+    uint32_t intra_op_threads;         /* most threads of one call; 0: 1; more is not there yet */
     uint32_t plan_cache;               /* plans kept for each model, 1..65536; 0: 64 */
     const struct rdl_sim_options *sim; /* only for "sim"; NULL: no faults, no delays */
 };
@@ -68,7 +68,8 @@ struct rdl_device_options {
  * @param out      receives the handle; zero on failure
  * @param error    NULL allowed
  * @return RDL_ERR_NOT_FOUND (no such device), RDL_ERR_ARGUMENT (name or out NULL, size or a value of
- *         options out of range), RDL_ERR_NO_MEMORY, RDL_ERR_THREAD, RDL_ERR_DEVICE, RDL_ERR_SHUTDOWN
+ *         options out of range), RDL_ERR_UNSUPPORTED (intra_op_threads > 1), RDL_ERR_NO_MEMORY,
+ *         RDL_ERR_THREAD, RDL_ERR_DEVICE, RDL_ERR_SHUTDOWN
  * Thread: any.
  */
 RDL_API RDL_NODISCARD enum rdl_status rdl_device_open(const char *name,
