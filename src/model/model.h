@@ -8,9 +8,11 @@
  * is unlinked and retired.
  *
  * Compiling is single-flight: the first caller that misses lists a flight, the others with the same key
- * wait for it. When it ends they look again; if it ended for a cause of its own (cancel, deadline,
- * memory), one of them becomes the next to compile; a fault of the model goes to all of them. Flights
- * stand on their callers' stacks; those of a parent process are dropped by the epoch.
+ * wait for it. Who compiles publishes the plan as its hazard before the cache links it, and runs it even
+ * if it is evicted at once. When a flight ends the others look again; if it ended for a cause of its
+ * own (cancel, deadline, memory), one of them becomes the next to compile; a fault of the model goes to
+ * all of them. Flights stand on their callers' stacks; those of a parent process are dropped by the
+ * epoch.
  *
  * Threading: fields without a remark are fixed after load. The object lives while the handle is open or
  * pinned, and then until no lane's hazard names it.

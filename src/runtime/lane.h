@@ -81,7 +81,8 @@ struct rdl__lane *rdl__lane_try_hint(struct rdl__device *device);
 /** Takes this very lane if it is free; for trimming and closing. */
 bool rdl__lane_try(struct rdl__lane *lane);
 
-/** Gives a lane back, of a device that has its handle; its stream is idle. Serves waiters, retired objects and memory if need be. */
+/** Gives a lane back, of a device that has its handle; its stream is idle. Serves waiters, retired
+ * objects and memory if need be. */
 void rdl__lane_release(struct rdl__lane *lane);
 
 /** Gives a lane back that was taken for housekeeping: serves only those who wait for a lane. */

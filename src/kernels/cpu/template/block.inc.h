@@ -44,8 +44,8 @@ static ALWAYS_INLINE void block_end(const int mr, const int nv, const struct gem
                                     float *c, block_sums acc)
 {
     act_apply(&k->act, mr, nv, acc);
-    if (k->lanes ==
-        VF_LANES) { /* row by row: rows may lie so that their lines displace each other */
+    /* Row by row: rows may lie so that their lines displace each other. */
+    if (k->lanes == VF_LANES) {
         BLOCK_EACH(mr, nv) vf_store(c + r * k->c_row + v * VF_LANES, acc[r][v]);
     } else {
         BLOCK_EACH(mr, nv - 1) vf_store(c + r * k->c_row + v * VF_LANES, acc[r][v]);
