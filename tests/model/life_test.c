@@ -2,6 +2,7 @@
  * The life of models: loading, running and closing in every order, flat memory, one compilation a
  * shape, cancel, deadlines, submitted runs.
  */
+#include "support/devices.h"
 #include "support/models.h"
 #include "support/resident.h"
 #include "support/threads.h"
@@ -10,16 +11,7 @@
 
 static struct rdl_device open_cpu(uint32_t lanes, uint32_t plans)
 {
-    const struct rdl_device_options options = {
-        .size = sizeof options, .lanes = lanes, .plan_cache = plans};
-    struct rdl_device device;
-    assert_int_equal(rdl_device_open("cpu", &options, &device, NULL), RDL_OK);
-    return device;
-}
-
-static void close_device(struct rdl_device device)
-{
-    assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_OK);
+    return open_device("cpu", (struct rdl_device_options){.lanes = lanes, .plan_cache = plans});
 }
 
 static unsigned scale(unsigned plain, unsigned sanitized)

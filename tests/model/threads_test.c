@@ -2,6 +2,7 @@
  * Many threads on one model: every answer is the sequential run's, bit for bit, and the threads'
  * answers differ from each other.
  */
+#include "support/devices.h"
 #include "support/models.h"
 #include "support/threads.h"
 
@@ -10,14 +11,11 @@
 
 static const char *device_name = "cpu";
 
-static struct rdl_device open_device(void)
+static struct rdl_device open_named(void)
 {
     const struct rdl_sim_options sim = {.seed = 11, .workers = 3, .max_delay_us = 20};
-    const struct rdl_device_options options = {
-        .size = sizeof options, .sim = strcmp(device_name, "sim") == 0 ? &sim : NULL};
-    struct rdl_device device;
-    assert_int_equal(rdl_device_open(device_name, &options, &device, NULL), RDL_OK);
-    return device;
+    return open_device(device_name, (struct rdl_device_options){
+                                        .sim = strcmp(device_name, "sim") == 0 ? &sim : NULL});
 }
 
 struct many {
@@ -57,7 +55,7 @@ static void call_many(unsigned index, void *shared)
 static void run_case(const struct models_case *model_case, unsigned calls)
 {
     static struct many many;
-    struct rdl_device device = open_device();
+    struct rdl_device device = open_named();
     many = (struct many){
         .model = models_load(model_case->name, device), .model_case = model_case, .calls = calls};
     for (unsigned t = 0; t < MANY; t++)
@@ -123,7 +121,7 @@ static void rows_are_the_same_in_every_batch(void **state)
     };
     static const int64_t batches[] = {1, 2, 3, 5, 8, 13, 31, 64};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        struct rdl_device device = open_device();
+        struct rdl_device device = open_named();
         struct rdl_model model = models_load(cases[c].name, device);
         int64_t dims[4] = {cases[c].largest, cases[c].row[0], cases[c].row[1], cases[c].row[2]};
         struct rdl_value *all = models_input(77, cases[c].rank, dims);
@@ -170,7 +168,7 @@ static void modes_of_the_caller_change_nothing(void **state)
     (void)state;
 #if defined(__x86_64__)
     device_name = "cpu";
-    struct rdl_device device = open_device();
+    struct rdl_device device = open_named();
     struct rdl_model model = models_load("linear_512x256", device);
     struct rdl_value *input = models_input(3, 2, (const int64_t[]){64, 512});
     struct rdl_value *expected = models_run(model, input);

@@ -1,21 +1,14 @@
 /*
  * Devices: opening with good and bad options, what they say of themselves, closing in every order.
  */
+#include "support/devices.h"
 #include "support/models.h"
 #include "support/resident.h"
 #include "support/threads.h"
 
-static struct rdl_device open_device(const char *name, uint32_t lanes)
+static struct rdl_device open_lanes(const char *name, uint32_t lanes)
 {
-    const struct rdl_device_options options = {.size = sizeof options, .lanes = lanes};
-    struct rdl_device device;
-    assert_int_equal(rdl_device_open(name, &options, &device, NULL), RDL_OK);
-    return device;
-}
-
-static void close_device(struct rdl_device device)
-{
-    assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_OK);
+    return open_device(name, (struct rdl_device_options){.lanes = lanes});
 }
 
 #define REFUSED(name, change, expected, text)                                                      \
@@ -62,7 +55,7 @@ static void device_info_tells_what_is_in_effect(void **state)
     const struct rdl_device_options options = {
         .size = sizeof options, .lanes = 5, .memory_limit_bytes = 1 << 20, .plan_cache = 3};
     struct rdl_device_info info = {.size = sizeof info};
-    struct rdl_device cpu, sim = open_device("sim", 0);
+    struct rdl_device cpu, sim = open_lanes("sim", 0);
     struct rdl_stream stream;
     char isa[32];
     assert_int_equal(rdl_device_open("cpu", &options, &cpu, NULL), RDL_OK);
@@ -101,7 +94,7 @@ static void device_info_tells_what_is_in_effect(void **state)
 static void device_shared_is_one_and_comes_back(void **state)
 {
     (void)state;
-    struct rdl_device a, b, own = open_device("cpu", 4);
+    struct rdl_device a, b, own = open_lanes("cpu", 4);
     assert_int_equal(rdl_device_open("cpu", NULL, &a, NULL), RDL_OK);
     assert_int_equal(rdl_device_open("cpu", NULL, &b, NULL), RDL_OK);
     assert_true(a.id == b.id);
@@ -145,7 +138,7 @@ static void device_shared_is_one_for_racing_callers(void **state)
 
 static void close_with_everything_open(const char *name)
 {
-    struct rdl_device device = open_device(name, 4);
+    struct rdl_device device = open_lanes(name, 4);
     struct rdl_model model = models_load("linear_8x8", device);
     struct rdl_value *input = models_input(1, 2, (const int64_t[]){2, 8}), *output, *more = NULL;
     struct rdl_stream stream, usual;
@@ -212,7 +205,7 @@ static void device_closed_last_after_all_was_given_back(void **state)
     (void)state;
     static const char *const names[] = {"cpu", "sim"};
     for (int i = 0; i < 2; i++) {
-        struct rdl_device device = open_device(names[i], 3);
+        struct rdl_device device = open_lanes(names[i], 3);
         struct rdl_model model = models_load("linear_8x8", device);
         struct rdl_value *input = models_input(1, 2, (const int64_t[]){2, 8});
         struct rdl_value *output = models_run(model, input);
@@ -234,7 +227,7 @@ static void device_reopened_hundreds_of_times_stays_flat(void **state)
     size_t before = 0;
     struct rdl_value *input = models_input(1, 2, (const int64_t[]){2, 8});
     for (unsigned i = 0; i < 400; i++) {
-        struct rdl_device device = open_device(i % 2 == 0 ? "cpu" : "sim", 2 + i % 7);
+        struct rdl_device device = open_lanes(i % 2 == 0 ? "cpu" : "sim", 2 + i % 7);
         struct rdl_model model = models_load("linear_8x8", device);
         struct rdl_value *output = models_run(model, input);
         assert_non_null(output);
@@ -278,7 +271,7 @@ static void *run_until_closed(void *object)
 static void close_with_runs_in_flight(const char *name, int64_t patience_ns)
 {
     static const int64_t generous_ns = 2000000000;
-    struct rdl_device device = open_device(name, 4);
+    struct rdl_device device = open_lanes(name, 4);
     struct in_flight flight = {.model = models_load("ppocr_cls", device)};
     pthread_t threads[3];
     for (int i = 0; i < 3; i++)
@@ -333,7 +326,7 @@ static void close_in_callback(struct rdl_request request, enum rdl_status status
 static void device_close_from_a_callback_is_refused(void **state)
 {
     (void)state;
-    struct refused refused = {.device = open_device("cpu", 4), .closed = -1};
+    struct refused refused = {.device = open_lanes("cpu", 4), .closed = -1};
     struct rdl_model model = models_load("linear_8x8", refused.device);
     struct rdl_value *input = models_input(1, 2, (const int64_t[]){2, 8});
     assert_int_equal(
@@ -363,7 +356,7 @@ static void device_closed_by_many_at_once(void **state)
 {
     (void)state;
     for (int i = 0; i < 50; i++) {
-        struct rdl_device device = open_device(i % 2 == 0 ? "cpu" : "sim", 4);
+        struct rdl_device device = open_lanes(i % 2 == 0 ? "cpu" : "sim", 4);
         assert_int_equal(test_run_threads(4, close_too, &device), 0);
         assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_ERR_CLOSED);
     }

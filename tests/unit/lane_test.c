@@ -2,6 +2,7 @@
  * Leasing lanes: policies, order of service, deadlines, cancel, closing.
  */
 #include "support/cmocka.h"
+#include "support/devices.h"
 #include "support/threads.h"
 
 #include "raddle/stream.h"
@@ -9,15 +10,7 @@
 
 static struct rdl_device open_cpu(uint32_t lanes)
 {
-    const struct rdl_device_options options = {.size = sizeof options, .lanes = lanes};
-    struct rdl_device device;
-    assert_int_equal(rdl_device_open("cpu", &options, &device, NULL), RDL_OK);
-    return device;
-}
-
-static void close_device(struct rdl_device device)
-{
-    assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_OK);
+    return open_device("cpu", (struct rdl_device_options){.lanes = lanes});
 }
 
 static void lane_exactly_all_can_be_leased(void **state)

@@ -2,6 +2,7 @@
  * The allocator: reuse, joining, the ladder, waiting in order, limits, statistics.
  */
 #include "support/cmocka.h"
+#include "support/devices.h"
 #include "support/threads.h"
 
 #include "raddle/raddle.h"
@@ -12,15 +13,7 @@
 
 static struct rdl_device open_limited(const char *name, size_t limit)
 {
-    const struct rdl_device_options options = {.size = sizeof options, .memory_limit_bytes = limit};
-    struct rdl_device device;
-    assert_int_equal(rdl_device_open(name, &options, &device, NULL), RDL_OK);
-    return device;
-}
-
-static void close_device(struct rdl_device device)
-{
-    assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_OK);
+    return open_device(name, (struct rdl_device_options){.memory_limit_bytes = limit});
 }
 
 static int64_t stat(struct rdl_device device, enum rdl_memory_stat which)

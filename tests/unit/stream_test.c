@@ -2,6 +2,7 @@
  * Streams, events and buffers on the simulated device, and what its checks find.
  */
 #include "support/cmocka.h"
+#include "support/devices.h"
 #include "support/threads.h"
 
 #include "device/sim/sim.h"
@@ -17,12 +18,7 @@
 
 static struct rdl_device open_sim(struct rdl_sim_options sim)
 {
-    const struct rdl_device_options options = {.size = sizeof options, .lanes = 8, .sim = &sim};
-    struct rdl_device device;
-    struct rdl_error error;
-    if (rdl_device_open("sim", &options, &device, &error) != RDL_OK)
-        fail_msg("%s", error.message);
-    return device;
+    return open_device("sim", (struct rdl_device_options){.lanes = 8, .sim = &sim});
 }
 
 static uint64_t violations(struct rdl_device handle)
@@ -33,11 +29,6 @@ static uint64_t violations(struct rdl_device handle)
     const uint64_t found = rdl__sim_violations(device->impl);
     rdl__device_unpin(device);
     return found;
-}
-
-static void close_device(struct rdl_device device)
-{
-    assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_OK);
 }
 
 static struct rdl_stream stream(struct rdl_device device)
