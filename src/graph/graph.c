@@ -93,16 +93,22 @@ static int32_t *no_values(struct rdl__arena *arena, uint32_t count)
     return list;
 }
 
+bool rdl__graph_take_node(struct rdl__graph *graph, struct rdl__node *node)
+{
+    struct rdl__node **nodes =
+        grow(graph->arena, graph->nodes, graph->n_nodes, &graph->cap_nodes, sizeof *nodes);
+    if (nodes == NULL)
+        return false;
+    graph->nodes = nodes;
+    nodes[graph->n_nodes++] = node;
+    return true;
+}
+
 struct rdl__node *rdl__graph_add_node(struct rdl__graph *graph, const char *op_type,
                                       const char *domain, uint32_t n_inputs, uint32_t n_outputs,
                                       uint32_t n_attrs)
 {
     struct rdl__arena *arena = graph->arena;
-    struct rdl__node **nodes =
-        grow(arena, graph->nodes, graph->n_nodes, &graph->cap_nodes, sizeof *nodes);
-    if (nodes == NULL)
-        return NULL;
-    graph->nodes = nodes;
     struct rdl__node *node = RDL__ARENA_NEW(arena, struct rdl__node);
     if (node == NULL)
         return NULL;
@@ -119,8 +125,7 @@ struct rdl__node *rdl__graph_add_node(struct rdl__graph *graph, const char *op_t
     if (node->op_type == NULL || node->domain == NULL || node->inputs == NULL ||
         node->outputs == NULL || node->attrs == NULL)
         return NULL;
-    nodes[graph->n_nodes++] = node;
-    return node;
+    return rdl__graph_take_node(graph, node) ? node : NULL;
 }
 
 /* Bytes of the well-formed, printable UTF-8 character at text; 0 if there is none. */

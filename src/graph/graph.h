@@ -90,7 +90,9 @@ struct rdl__node {
     uint32_t n_attrs;
     struct rdl__attr *attrs;
     struct rdl__activation activation; /* set by the fusion passes, only where op->fuses */
-    uint32_t index;                    /* number of the node in the file, for messages */
+    bool guarded; /* lies in a branch of an If, and may never be run: that it cannot be folded is no
+                       fault of the model's */
+    uint32_t index; /* number of the node in its graph of the file, for messages */
 };
 
 /** One value. */
@@ -166,6 +168,9 @@ void rdl__value_set_constant(struct rdl__value_info *value, const struct rdl__de
 struct rdl__node *rdl__graph_add_node(struct rdl__graph *graph, const char *op_type,
                                       const char *domain, uint32_t n_inputs, uint32_t n_outputs,
                                       uint32_t n_attrs);
+
+/** Appends a node that was made for another graph of the same arena; false if there is no memory. */
+bool rdl__graph_take_node(struct rdl__graph *graph, struct rdl__node *node);
 
 /** Looks operators up: the operator of (domain, name) that holds at `opset`; NULL if none does. */
 typedef const struct rdl__op *(*rdl__op_find_fn)(const char *domain, const char *name,

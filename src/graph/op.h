@@ -68,8 +68,16 @@ enum rdl__op_flags {
                              the kernel reads each element before it writes the same one */
     RDL__OP_FUSES = 2,    /* applies node->activation to output 0 */
     RDL__OP_RANDOM = 4,   /* gives other results each time: never folded */
-    RDL__OP_OF_SHAPE = 8 /* looks only at its inputs' shapes and dtypes (Shape, Size): a plan always
+    RDL__OP_OF_SHAPE =
+        8, /* looks only at its inputs' shapes and dtypes (Shape, Size): a plan always
                              knows the result; lower binds no input */
+    RDL__OP_SELECT =
+        16,            /* raddle Select: input 0 decides which of the others are looked at; the rest
+                             may never be computed (rdl__node_wants) */
+    RDL__OP_LOOP = 32, /* runs its subgraph as often as data say (Loop, Scan): has neither infer nor
+                             lower; model/loop.h runs it */
+    RDL__OP_COUNTS = 64 /* its result's shape depends on elements that are data, not shape operands
+                             (NonZero): a model's input does not become part of a plan's key for it */
 };
 
 /** Any number of inputs or outputs. */
@@ -87,7 +95,8 @@ struct rdl__op {
      * @return RDL_ERR_MODEL or RDL_ERR_UNSUPPORTED naming the node (rdl__node_text) */
     enum rdl_status (*check)(const struct rdl__node *node, struct rdl_error *error);
 
-    /** Gives out[] dtype and shape, checking in[]. Overflow and nonsense dims are errors.
+    /** Gives out[] dtype and shape, checking in[]. Overflow and nonsense dims are errors. NULL only
+     * with RDL__OP_LOOP.
      * @return RDL_ERR_SHAPE, RDL_ERR_OVERFLOW, RDL_ERR_UNSUPPORTED (dtype) saying what does not fit;
      *         the caller puts the node's name before it */
     enum rdl_status (*infer)(const struct rdl__infer *infer);
@@ -100,5 +109,23 @@ struct rdl__op {
      * @return RDL_ERR_UNSUPPORTED (dtype without a kernel, named), RDL_ERR_NO_MEMORY */
     enum rdl_status (*lower)(const struct rdl__lower *lower);
 };
+
+/** Which side a Select takes: whether the condition's element is true. A condition that is none (infer
+ * refuses it) counts as false. */
+static inline bool rdl__select_side(const struct rdl__desc *condition)
+{
+    return condition->dtype == RDL_BOOL && condition->data != NULL &&
+           rdl__shape_count(&condition->shape) == 1 && *(const uint8_t *)condition->data != 0;
+}
+
+/** Whether a node looks at its input i, given what is known of input 0: all do but Select, which has
+ * its condition, then the values of the one side, then those of the other. */
+static inline bool rdl__node_wants(const struct rdl__node *node, const struct rdl__desc *first,
+                                   uint32_t i)
+{
+    if ((node->op->flags & RDL__OP_SELECT) == 0 || i == 0)
+        return true;
+    return (i <= node->n_outputs) == rdl__select_side(first);
+}
 
 #endif

@@ -11,10 +11,11 @@
 
 bool rdl__can_fold(const struct rdl__node *node, const struct rdl__desc *in)
 {
-    if ((node->op->flags & RDL__OP_RANDOM) != 0)
+    if ((node->op->flags & (RDL__OP_RANDOM | RDL__OP_LOOP)) != 0)
         return false;
     for (uint32_t i = 0; (node->op->flags & RDL__OP_OF_SHAPE) == 0 && i < node->n_inputs; i++)
-        if (node->inputs[i] != RDL__NO_VALUE && in[i].data == NULL)
+        if (node->inputs[i] != RDL__NO_VALUE && in[i].data == NULL &&
+            rdl__node_wants(node, &in[0], i))
             return false;
     return true;
 }
@@ -122,11 +123,9 @@ enum rdl_status rdl__infer_node(const struct rdl__node *node, const struct rdl__
     for (uint32_t i = 0; i < node->n_inputs && i < 32; i++)
         if ((node->op->value_inputs >> i & 1) != 0 && node->inputs[i] != RDL__NO_VALUE &&
             in[i].data == NULL)
-            return rdl__fail(
-                error, RDL_ERR_UNSUPPORTED,
-                "%s: input %u decides a shape and depends on data; such shapes are not "
-                "supported",
-                rdl__node_text(node, text, sizeof text), i);
+            return rdl__fail(error, RDL_ERR_INTERNAL,
+                             "%s: input %u decides a shape, and its elements are not known",
+                             rdl__node_text(node, text, sizeof text), i);
     const struct rdl__infer infer = {.node = node, .in = in, .out = out, .error = error};
     const enum rdl_status status = node->op->infer(&infer);
     if (status != RDL_OK)

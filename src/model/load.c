@@ -136,6 +136,7 @@ static enum rdl_status compile_graph(struct load *load, struct rdl__graph *graph
 {
     const uint32_t n_file_nodes = graph->n_nodes;
     RDL_TRY(check_ports(graph, load->error));
+    RDL_TRY(rdl__graph_dissolve_ifs(graph, rdl__op_find, load->error));
     if (!load->options.no_fusion) {
         RDL_TRY(rdl__limits_check(&load->limits, load->error));
         RDL_TRY(rdl__graph_optimize(graph, rdl__op_find, fold_node, load, load->error));

@@ -10,14 +10,11 @@
  *
  * Everything but the result lies in an arena of the call.
  */
-#include "model/plan.h"
-
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/status.h"
-#include "graph/lowering.h"
 #include "graph/memory_plan.h"
-#include "model/fold.h"
+#include "model/plan_making.h"
 #include "tensor/tensor.h"
 
 #include <inttypes.h>
@@ -26,6 +23,13 @@
 #define COPY_TILE ((size_t)256 << 10)
 #define NO_STORAGE UINT32_MAX
 #define NO_STEP UINT32_MAX
+
+static size_t bytes_of(const struct rdl__desc *desc)
+{
+    size_t bytes = 0;
+    (void)rdl__tensor_bytes(desc->dtype, &desc->shape, &bytes); /* fits: checked when inferred */
+    return bytes;
+}
 
 /* -------------------------------------------------------------------------------------- the key */
 
@@ -44,25 +48,38 @@ uint64_t rdl__plan_hash(const struct rdl__plan_key *key)
         hash = mix(hash, (uint64_t)input->dtype << 32 | (uint32_t)input->shape.rank);
         for (int32_t d = 0; d < input->shape.rank; d++)
             hash = mix(hash, (uint64_t)input->shape.dims[d]);
+        const size_t bytes = input->data != NULL ? bytes_of(input) : 0;
+        for (size_t k = 0; k < bytes; k++)
+            hash = mix(hash, ((const unsigned char *)input->data)[k]);
     }
     return hash != 0 ? hash : 1;
+}
+
+bool rdl__plan_input_equal(const struct rdl__desc *a, const struct rdl__desc *b)
+{
+    if (a->dtype != b->dtype || !rdl__shape_equal(&a->shape, &b->shape) ||
+        (a->data == NULL) != (b->data == NULL))
+        return false;
+    return a->data == NULL || memcmp(a->data, b->data, bytes_of(a)) == 0;
 }
 
 bool rdl__plan_matches(const struct rdl__plan *plan, const struct rdl__plan_key *key)
 {
     if (plan->wanted != key->wanted)
         return false;
-    for (uint32_t i = 0; i < key->n_inputs; i++)
-        if (plan->inputs[i].dtype != key->inputs[i].dtype ||
-            !rdl__shape_equal(&plan->inputs[i].shape, &key->inputs[i].shape))
+    for (uint32_t i = 0; i < key->n_inputs; i++) {
+        const struct rdl__plan_port *port = &plan->inputs[i];
+        const struct rdl__desc own = {port->dtype, port->shape, port->host_data};
+        if (!rdl__plan_input_equal(&own, &key->inputs[i]))
             return false;
+    }
     return true;
 }
 
 /* ------------------------------------------------------------------------------ the plan's making */
 
 /* Memory that one or more values share. */
-struct storage {
+struct rdl__storage {
     enum { IN_ARENA, IN_INPUT, IN_OUTPUT, IN_WEIGHTS, IN_CONSTANTS } kind;
     uint32_t port;       /* IN_INPUT, IN_OUTPUT */
     size_t offset_bytes; /* IN_WEIGHTS, IN_CONSTANTS, and at the end IN_ARENA */
@@ -71,47 +88,13 @@ struct storage {
     uint32_t shares;                /* storage whose memory it shares; itself: none */
 };
 
-struct making {
-    const struct rdl__program *program;
-    struct rdl__plan *plan;
-    const struct rdl__plan_key *key;
-    struct rdl_error *error;
-    struct rdl__arena arena; /* of the call */
-    struct rdl__desc *descs; /* [n_values] */
-    uint32_t *storage_of;    /* [n_values] index into storages; NO_STORAGE: none yet */
-    bool *needed;            /* [n_values] */
-    bool *executed;          /* [n_nodes] */
-    struct rdl__lowering list;
-    struct storage *storages;
-    uint32_t n_storages;
-    uint32_t *temp_storage; /* [list.n_temps] */
-    uint32_t n_copies;      /* steps that copy into outputs, after the lowered ones */
-    struct copy {
-        uint32_t from, to; /* storages */
-        size_t bytes;
-    } *copies; /* [n_outputs] */
-    size_t constants_bytes;
+/* A step that copies a storage into an output's memory. */
+struct rdl__output_copy {
+    uint32_t from, to; /* storages */
+    size_t bytes;
 };
 
-static enum rdl_status no_memory(struct making *making)
-{
-    return rdl__fail(making->error, RDL_ERR_NO_MEMORY, "plan: no memory");
-}
-
-/* Models have at most 64 outputs. */
-static bool is_wanted(const struct making *making, uint32_t output)
-{
-    return (making->key->wanted >> output & 1) != 0;
-}
-
-static size_t bytes_of(const struct rdl__desc *desc)
-{
-    size_t bytes = 0;
-    (void)rdl__tensor_bytes(desc->dtype, &desc->shape, &bytes); /* fits: checked when inferred */
-    return bytes;
-}
-
-static enum rdl_status allocate(struct making *making)
+static enum rdl_status allocate(struct rdl__making *making)
 {
     const struct rdl__program *program = making->program;
     struct rdl__arena *arena = &making->arena;
@@ -119,115 +102,30 @@ static enum rdl_status allocate(struct making *making)
     making->storage_of = RDL__ARENA_ARRAY(arena, uint32_t, program->n_values + 1);
     making->needed = RDL__ARENA_ARRAY(arena, bool, program->n_values + 1);
     making->executed = RDL__ARENA_ARRAY(arena, bool, program->n_nodes + 1);
-    making->copies = RDL__ARENA_ARRAY(arena, struct copy, program->n_outputs + 1);
+    making->exported = RDL__ARENA_ARRAY(arena, bool, program->n_values + 1);
+    making->nodes = RDL__ARENA_ARRAY(arena, enum rdl__node_state, program->n_nodes + 1);
+    making->copies = RDL__ARENA_ARRAY(arena, struct rdl__output_copy, program->n_outputs + 1);
     if (making->descs == NULL || making->storage_of == NULL || making->needed == NULL ||
-        making->executed == NULL || making->copies == NULL)
-        return no_memory(making);
+        making->executed == NULL || making->exported == NULL || making->nodes == NULL ||
+        making->copies == NULL)
+        return rdl__making_no_memory(making);
     for (uint32_t i = 0; i < program->n_values; i++)
         making->storage_of[i] = NO_STORAGE;
     rdl__lowering_init(&making->list, arena);
     return RDL_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- need */
-
-static void mark_needed(struct making *making)
-{
-    const struct rdl__program *program = making->program;
-    memset(making->needed, 0, program->n_values * sizeof *making->needed);
-    for (uint32_t k = 0; k < program->n_outputs; k++)
-        if (is_wanted(making, k))
-            making->needed[program->outputs[k].value] = true;
-    for (uint32_t n = program->n_nodes; n-- > 0;) {
-        const struct rdl__node *node = &program->nodes[n].node;
-        bool runs = false;
-        for (uint32_t i = 0; i < node->n_outputs; i++) {
-            const int32_t value = node->outputs[i];
-            runs = runs || (value != RDL__NO_VALUE && making->needed[value] &&
-                            making->descs[value].data == NULL);
-        }
-        making->executed[n] = runs;
-        for (uint32_t i = 0; runs && i < node->n_inputs; i++)
-            if (node->inputs[i] != RDL__NO_VALUE)
-                making->needed[node->inputs[i]] = true;
-    }
-}
-
-/* ---------------------------------------------------------------------------------------- infer */
-
-static void load_known(struct making *making)
-{
-    const struct rdl__program *program = making->program;
-    for (uint32_t i = 0; i < program->n_values; i++)
-        if (program->values[i].is_constant)
-            making->descs[i] = program->values[i].constant;
-    for (uint32_t i = 0; i < program->n_inputs; i++)
-        making->descs[program->inputs[i].value] = making->key->inputs[i];
-}
-
-/* Reads the descs of a node's inputs into in, or writes out into those of its outputs. */
-static void gather(const struct making *making, const struct rdl__node *node, struct rdl__desc *in)
-{
-    for (uint32_t i = 0; i < node->n_inputs; i++)
-        in[i] = node->inputs[i] != RDL__NO_VALUE ? making->descs[node->inputs[i]]
-                                                 : (struct rdl__desc){0};
-}
-
-static void scatter(struct making *making, const struct rdl__node *node,
-                    const struct rdl__desc *out)
-{
-    for (uint32_t i = 0; i < node->n_outputs; i++)
-        if (node->outputs[i] != RDL__NO_VALUE)
-            making->descs[node->outputs[i]] = out[i];
-}
-
-static enum rdl_status infer_node(struct making *making, const struct rdl__node *node)
-{
-    struct rdl__desc *in = RDL__ARENA_ARRAY(&making->arena, struct rdl__desc, node->n_inputs + 1);
-    struct rdl__desc *out = RDL__ARENA_ARRAY(&making->arena, struct rdl__desc, node->n_outputs + 1);
-    if (in == NULL || out == NULL)
-        return no_memory(making);
-    gather(making, node, in);
-    RDL_TRY(rdl__infer_node(node, in, out, making->error));
-    if (rdl__can_fold(node, in)) {
-        const enum rdl_status status =
-            rdl__fold(node, in, out, &making->arena, making->program->isa, making->error);
-        if (status != RDL_OK && status != RDL_ERR_UNSUPPORTED) {
-            char text[RDL__NODE_TEXT_BYTES];
-            return rdl__fail_within(making->error, status, "%s",
-                                    rdl__node_text(node, text, sizeof text));
-        }
-    }
-    scatter(making, node, out);
-    return RDL_OK;
-}
-
-static enum rdl_status infer(struct making *making, const struct rdl__compile_limits *limits)
-{
-    const struct rdl__program *program = making->program;
-    load_known(making);
-    mark_needed(making);
-    for (uint32_t n = 0; n < program->n_nodes; n++) {
-        if (!making->executed[n])
-            continue;
-        RDL_TRY(rdl__limits_check(limits, making->error));
-        RDL_TRY(infer_node(making, &program->nodes[n].node));
-    }
-    mark_needed(making); /* folding has cut branches off */
-    return RDL_OK;
-}
-
 /* ---------------------------------------------------------------------------------------- lower */
 
-static enum rdl_status lower_node(struct making *making, uint32_t index)
+static enum rdl_status lower_node(struct rdl__making *making, uint32_t index)
 {
     const struct rdl__program_node *own = &making->program->nodes[index];
     const struct rdl__node *node = &own->node;
     struct rdl__desc *in = RDL__ARENA_ARRAY(&making->arena, struct rdl__desc, node->n_inputs + 1);
     struct rdl__desc *out = RDL__ARENA_ARRAY(&making->arena, struct rdl__desc, node->n_outputs + 1);
     if (in == NULL || out == NULL)
-        return no_memory(making);
-    gather(making, node, in);
+        return rdl__making_no_memory(making);
+    rdl__making_inputs(making, node, in);
     bool empty = true;
     for (uint32_t i = 0; i < node->n_outputs; i++) {
         if (node->outputs[i] != RDL__NO_VALUE)
@@ -253,7 +151,7 @@ static enum rdl_status lower_node(struct making *making, uint32_t index)
     return RDL_OK;
 }
 
-static enum rdl_status lower(struct making *making)
+static enum rdl_status lower(struct rdl__making *making)
 {
     for (uint32_t n = 0; n < making->program->n_nodes; n++)
         if (making->executed[n])
@@ -263,7 +161,7 @@ static enum rdl_status lower(struct making *making)
 
 /* ---------------------------------------------------------------------------------------- place */
 
-static uint32_t add_storage(struct making *making, struct storage storage)
+static uint32_t add_storage(struct rdl__making *making, struct rdl__storage storage)
 {
     storage.first_step = NO_STEP;
     storage.last_step = 0;
@@ -273,30 +171,30 @@ static uint32_t add_storage(struct making *making, struct storage storage)
 }
 
 /* The storage of a value that exists before the first step. */
-static enum rdl_status place_known(struct making *making, int32_t value)
+static enum rdl_status place_known(struct rdl__making *making, int32_t value)
 {
     const struct rdl__program_value *own = &making->program->values[value];
     const struct rdl__desc *desc = &making->descs[value];
     const size_t bytes = bytes_of(desc);
     if (own->is_constant && own->offset_bytes != RDL__NO_OFFSET) {
-        making->storage_of[value] =
-            add_storage(making, (struct storage){IN_WEIGHTS, 0, own->offset_bytes, bytes, 0, 0, 0});
+        making->storage_of[value] = add_storage(
+            making, (struct rdl__storage){IN_WEIGHTS, 0, own->offset_bytes, bytes, 0, 0, 0});
         return RDL_OK;
     }
     if (desc->data == NULL)
         return rdl__fail(making->error, RDL_ERR_INTERNAL, "plan: value \"%s\" has no memory",
                          own->name);
     making->storage_of[value] = add_storage(
-        making, (struct storage){IN_CONSTANTS, 0, making->constants_bytes, bytes, 0, 0, 0});
+        making, (struct rdl__storage){IN_CONSTANTS, 0, making->constants_bytes, bytes, 0, 0, 0});
     if (!rdl__add_size(making->constants_bytes, bytes, &making->constants_bytes) ||
         !rdl__align_size(making->constants_bytes, RDL_ALIGN, &making->constants_bytes))
-        return no_memory(making);
+        return rdl__making_no_memory(making);
     return RDL_OK;
 }
 
 /* The input whose bytes output `out` of a node has; RDL__NO_VALUE: none. Aliases lie in the order of
  * their nodes, and *first, the node's first one, moves on with them. */
-static int32_t alias_source(const struct making *making, uint32_t node, uint32_t out,
+static int32_t alias_source(const struct rdl__making *making, uint32_t node, uint32_t out,
                             uint32_t *first)
 {
     const struct rdl__lowering *list = &making->list;
@@ -309,7 +207,7 @@ static int32_t alias_source(const struct making *making, uint32_t node, uint32_t
 }
 
 /* Gives a storage to each output of an executed node: an alias's source's, or a new one. */
-static enum rdl_status place_outputs(struct making *making, uint32_t n, uint32_t *first_alias)
+static enum rdl_status place_outputs(struct rdl__making *making, uint32_t n, uint32_t *first_alias)
 {
     const struct rdl__node *node = &making->program->nodes[n].node;
     for (uint32_t i = 0; i < node->n_outputs; i++) {
@@ -323,45 +221,51 @@ static enum rdl_status place_outputs(struct making *making, uint32_t n, uint32_t
             making->storage_of[value] = making->storage_of[source];
         } else {
             making->storage_of[value] = add_storage(
-                making, (struct storage){IN_ARENA, 0, 0, bytes_of(&making->descs[value]), 0, 0, 0});
+                making,
+                (struct rdl__storage){IN_ARENA, 0, 0, bytes_of(&making->descs[value]), 0, 0, 0});
         }
     }
     return RDL_OK;
 }
 
-static enum rdl_status place_values(struct making *making)
+static enum rdl_status place_values(struct rdl__making *making)
 {
     const struct rdl__program *program = making->program;
     const size_t most = (size_t)program->n_values + program->n_outputs + making->list.n_temps + 1;
-    making->storages = RDL__ARENA_ARRAY(&making->arena, struct storage, most);
+    making->storages = RDL__ARENA_ARRAY(&making->arena, struct rdl__storage, most);
     making->temp_storage = RDL__ARENA_ARRAY(&making->arena, uint32_t, making->list.n_temps + 1);
     if (making->storages == NULL || making->temp_storage == NULL)
-        return no_memory(making);
+        return rdl__making_no_memory(making);
     for (uint32_t i = 0; i < program->n_inputs; i++) {
         const int32_t value = program->inputs[i].value;
-        making->storage_of[value] = add_storage(
-            making, (struct storage){IN_INPUT, i, 0, bytes_of(&making->descs[value]), 0, 0, 0});
+        making->storage_of[value] =
+            add_storage(making, (struct rdl__storage){IN_INPUT, i, 0,
+                                                      bytes_of(&making->descs[value]), 0, 0, 0});
     }
     uint32_t first_alias = 0;
     for (uint32_t n = 0; n < program->n_nodes; n++)
         if (making->executed[n])
             RDL_TRY(place_outputs(making, n, &first_alias));
     for (uint32_t i = 0; i < making->list.n_temps; i++)
-        making->temp_storage[i] =
-            add_storage(making, (struct storage){IN_ARENA, 0, 0, making->list.temps[i], 0, 0, 0});
+        making->temp_storage[i] = add_storage(
+            making, (struct rdl__storage){IN_ARENA, 0, 0, making->list.temps[i], 0, 0, 0});
     return RDL_OK;
 }
 
 /* Says how each wanted output comes about. The first output that names a computed storage gets it as
  * its own memory; others, and inputs and constants that are outputs, are copied. */
-static enum rdl_status place_ports(struct making *making)
+static enum rdl_status place_ports(struct rdl__making *making)
 {
     const struct rdl__program *program = making->program;
     for (uint32_t k = 0; k < program->n_outputs; k++) {
-        if (!is_wanted(making, k))
+        if (!rdl__making_wants(making, k))
             continue;
         const int32_t value = program->outputs[k].value;
         const struct rdl__desc *desc = &making->descs[value];
+        if (desc->dtype == RDL_DTYPE_NONE) {
+            making->plan->outputs[k].kind = RDL__PLAN_DEFERRED;
+            continue;
+        }
         struct rdl__plan_port *port = &making->plan->outputs[k];
         if (desc->dtype == RDL_STRING)
             return rdl__fail(making->error, RDL_ERR_UNSUPPORTED,
@@ -376,7 +280,7 @@ static enum rdl_status place_ports(struct making *making)
         }
         if (making->storage_of[value] == NO_STORAGE)
             RDL_TRY(place_known(making, value));
-        struct storage *storage = &making->storages[making->storage_of[value]];
+        struct rdl__storage *storage = &making->storages[making->storage_of[value]];
         if (storage->kind == IN_ARENA) {
             storage->kind = IN_OUTPUT;
             storage->port = k;
@@ -385,16 +289,16 @@ static enum rdl_status place_ports(struct making *making)
         if (port->bytes == 0)
             continue;
         const uint32_t to =
-            add_storage(making, (struct storage){IN_OUTPUT, k, 0, port->bytes, 0, 0, 0});
+            add_storage(making, (struct rdl__storage){IN_OUTPUT, k, 0, port->bytes, 0, 0, 0});
         making->copies[making->n_copies++] =
-            (struct copy){making->storage_of[value], to, port->bytes};
+            (struct rdl__output_copy){making->storage_of[value], to, port->bytes};
     }
     return RDL_OK;
 }
 
 /* The storage whose memory a storage has, after sharing. Chains are as short as runs of operators that
  * work in place; the walk halves them. */
-static uint32_t resolve(struct making *making, uint32_t index)
+static uint32_t resolve(struct rdl__making *making, uint32_t index)
 {
     while (making->storages[index].shares != index) {
         making->storages[index].shares = making->storages[making->storages[index].shares].shares;
@@ -404,7 +308,8 @@ static uint32_t resolve(struct making *making, uint32_t index)
 }
 
 /* The storage that an operand of a lowered step lies in; NO_STORAGE: absent, or a packed weight. */
-static enum rdl_status storage_of_operand(struct making *making, const struct rdl__lowered *step,
+static enum rdl_status storage_of_operand(struct rdl__making *making,
+                                          const struct rdl__lowered *step,
                                           const struct rdl__operand *operand, uint32_t *out)
 {
     const struct rdl__node *node = &making->program->nodes[step->node].node;
@@ -426,7 +331,16 @@ static enum rdl_status storage_of_operand(struct making *making, const struct rd
     return RDL_OK;
 }
 
-static void touch(struct storage *storage, uint32_t step)
+/* What the deferred part reads has a place too. */
+static enum rdl_status place_exports(struct rdl__making *making)
+{
+    for (uint32_t v = 0; v < making->program->n_values; v++)
+        if (making->exported[v] && making->storage_of[v] == NO_STORAGE)
+            RDL_TRY(place_known(making, (int32_t)v));
+    return RDL_OK;
+}
+
+static void touch(struct rdl__storage *storage, uint32_t step)
 {
     if (step < storage->first_step)
         storage->first_step = step;
@@ -435,7 +349,7 @@ static void touch(struct storage *storage, uint32_t step)
 }
 
 /* Notes from which step to which each storage is in use. */
-static enum rdl_status find_lifetimes(struct making *making)
+static enum rdl_status find_lifetimes(struct rdl__making *making)
 {
     for (uint32_t s = 0; s < making->list.n_steps; s++) {
         const struct rdl__lowered *step = &making->list.steps[s];
@@ -450,18 +364,22 @@ static enum rdl_status find_lifetimes(struct making *making)
         touch(&making->storages[making->copies[c].from], making->list.n_steps + c);
         touch(&making->storages[making->copies[c].to], making->list.n_steps + c);
     }
+    for (uint32_t v = 0; v < making->program->n_values; v++)
+        if (making->exported[v]) /* stays until the run is over */
+            touch(&making->storages[resolve(making, making->storage_of[v])],
+                  making->list.n_steps + making->n_copies);
     return RDL_OK;
 }
 
 /* Lets output 0 of a step whose operator works in place take the memory of an input that dies there. */
-static void share_in_place(struct making *making, uint32_t s)
+static void share_in_place(struct rdl__making *making, uint32_t s)
 {
     const struct rdl__lowered *step = &making->list.steps[s];
     const struct rdl__node *node = &making->program->nodes[step->node].node;
     if ((node->op->flags & RDL__OP_IN_PLACE) == 0 || node->outputs[0] == RDL__NO_VALUE)
         return;
     const uint32_t out_index = resolve(making, making->storage_of[node->outputs[0]]);
-    struct storage *out = &making->storages[out_index];
+    struct rdl__storage *out = &making->storages[out_index];
     if (out->kind != IN_ARENA || out->first_step != s)
         return;
     for (uint32_t i = 0; i < node->n_inputs; i++) {
@@ -469,7 +387,7 @@ static void share_in_place(struct making *making, uint32_t s)
         if (value == RDL__NO_VALUE || making->storage_of[value] == NO_STORAGE)
             continue;
         const uint32_t in_index = resolve(making, making->storage_of[value]);
-        struct storage *in = &making->storages[in_index];
+        struct rdl__storage *in = &making->storages[in_index];
         if (in_index == out_index || in->kind != IN_ARENA || in->last_step != s ||
             in->bytes != out->bytes ||
             rdl_dtype_size(making->descs[value].dtype) !=
@@ -481,16 +399,16 @@ static void share_in_place(struct making *making, uint32_t s)
     }
 }
 
-static enum rdl_status plan_memory(struct making *making, size_t *total)
+static enum rdl_status plan_memory(struct rdl__making *making, size_t *total)
 {
     struct rdl__memory_buffer *buffers =
         RDL__ARENA_ARRAY(&making->arena, struct rdl__memory_buffer, making->n_storages + 1);
     uint32_t *which = RDL__ARENA_ARRAY(&making->arena, uint32_t, making->n_storages + 1);
     if (buffers == NULL || which == NULL)
-        return no_memory(making);
+        return rdl__making_no_memory(making);
     uint32_t n = 0;
     for (uint32_t i = 0; i < making->n_storages; i++) {
-        const struct storage *storage = &making->storages[i];
+        const struct rdl__storage *storage = &making->storages[i];
         if (storage->kind != IN_ARENA || storage->first_step == NO_STEP || storage->shares != i)
             continue;
         buffers[n] = (struct rdl__memory_buffer){.size_bytes = storage->bytes,
@@ -504,10 +422,11 @@ static enum rdl_status plan_memory(struct making *making, size_t *total)
     return RDL_OK;
 }
 
-static enum rdl_status place(struct making *making, size_t *total)
+static enum rdl_status place(struct rdl__making *making, size_t *total)
 {
     RDL_TRY(place_values(making));
     RDL_TRY(place_ports(making));
+    RDL_TRY(place_exports(making));
     RDL_TRY(find_lifetimes(making));
     for (uint32_t s = 0; s < making->list.n_steps; s++)
         share_in_place(making, s);
@@ -529,10 +448,10 @@ static enum rdl_status copy_kernel(const struct rdl__kernel_call *call)
     return RDL_OK;
 }
 
-static struct rdl__binding binding_of(const struct making *making, uint32_t index,
+static struct rdl__binding binding_of(const struct rdl__making *making, uint32_t index,
                                       const struct rdl__operand *operand)
 {
-    const struct storage *storage = &making->storages[index];
+    const struct rdl__storage *storage = &making->storages[index];
     struct rdl__binding binding = {.written = operand->written,
                                    .offset_bytes = storage->offset_bytes + operand->offset_bytes,
                                    .size_bytes = storage->bytes - operand->offset_bytes};
@@ -556,7 +475,7 @@ static struct rdl__binding binding_of(const struct making *making, uint32_t inde
     return binding;
 }
 
-static enum rdl_status emit_binding(struct making *making, const struct rdl__lowered *step,
+static enum rdl_status emit_binding(struct rdl__making *making, const struct rdl__lowered *step,
                                     const struct rdl__operand *operand, struct rdl__binding *out)
 {
     const struct rdl__program_node *own = &making->program->nodes[step->node];
@@ -574,7 +493,7 @@ static enum rdl_status emit_binding(struct making *making, const struct rdl__low
     return RDL_OK;
 }
 
-static enum rdl_status emit_steps(struct making *making)
+static enum rdl_status emit_steps(struct rdl__making *making)
 {
     struct rdl__plan *plan = making->plan;
     const uint32_t n_lowered = making->list.n_steps, n_steps = n_lowered + making->n_copies;
@@ -585,13 +504,13 @@ static enum rdl_status emit_steps(struct making *making)
     struct rdl__binding *bindings =
         RDL__ARENA_ARRAY(&plan->arena, struct rdl__binding, n_bindings + 1);
     if (steps == NULL || bindings == NULL)
-        return no_memory(making);
+        return rdl__making_no_memory(making);
     uint32_t at = 0;
     for (uint32_t s = 0; s < n_lowered; s++) {
         const struct rdl__lowered *from = &making->list.steps[s];
         void *params = rdl__arena_alloc_aligned(&plan->arena, RDL_ALIGN, from->spec.params_bytes);
         if (params == NULL)
-            return no_memory(making);
+            return rdl__making_no_memory(making);
         if (from->spec.params_bytes > 0)
             memcpy(params, from->spec.params, from->spec.params_bytes);
         steps[s] = (struct rdl__step){from->spec.fn,     params, from->spec.tiles,
@@ -602,10 +521,10 @@ static enum rdl_status emit_steps(struct making *making)
             plan->segment.scratch_bytes = from->spec.scratch_bytes;
     }
     for (uint32_t c = 0; c < making->n_copies; c++) {
-        const struct copy *copy = &making->copies[c];
+        const struct rdl__output_copy *copy = &making->copies[c];
         struct copy_params *params = RDL__ARENA_NEW(&plan->arena, struct copy_params);
         if (params == NULL)
-            return no_memory(making);
+            return rdl__making_no_memory(making);
         params->bytes = copy->bytes;
         steps[n_lowered + c] = (struct rdl__step){
             copy_kernel, params, (copy->bytes + COPY_TILE - 1) / COPY_TILE, 2, at, UINT32_MAX};
@@ -618,8 +537,38 @@ static enum rdl_status emit_steps(struct making *making)
     return RDL_OK;
 }
 
+/* Says where the values lie that the deferred part reads. What is known of them moves into the plan. */
+static enum rdl_status emit_exports(struct rdl__making *making)
+{
+    struct rdl__plan *plan = making->plan;
+    struct rdl__plan_export *exports =
+        RDL__ARENA_ARRAY(&plan->arena, struct rdl__plan_export, making->n_exported + 1);
+    if (exports == NULL)
+        return rdl__making_no_memory(making);
+    for (uint32_t v = 0; v < making->program->n_values; v++) {
+        if (!making->exported[v])
+            continue;
+        const struct rdl__binding place =
+            binding_of(making, resolve(making, making->storage_of[v]), &(struct rdl__operand){0});
+        struct rdl__plan_export *export = &exports[plan->n_exports++];
+        *export =
+            (struct rdl__plan_export){(int32_t)v, making->descs[v], place.base, place.offset_bytes};
+        if (export->desc.data == NULL)
+            continue;
+        const size_t bytes = bytes_of(&export->desc);
+        void *copy = rdl__arena_alloc_aligned(&plan->arena, RDL_ALIGN, bytes + 1);
+        if (copy == NULL)
+            return rdl__making_no_memory(making);
+        memcpy(copy, export->desc.data, bytes);
+        export->desc.data = copy;
+    }
+    plan->exports = exports;
+    plan->has_deferred = making->has_deferred;
+    return RDL_OK;
+}
+
 /* Adds size bytes to the arena; their offset. */
-static enum rdl_status reserve(struct making *making, size_t size_bytes, size_t *offset)
+static enum rdl_status reserve(struct rdl__making *making, size_t size_bytes, size_t *offset)
 {
     struct rdl__plan *plan = making->plan;
     *offset = plan->arena_bytes;
@@ -630,7 +579,7 @@ static enum rdl_status reserve(struct making *making, size_t size_bytes, size_t 
 }
 
 /* Scratch behind the values, and on devices that the host cannot reach a place for each port. */
-static enum rdl_status reserve_rest(struct making *making)
+static enum rdl_status reserve_rest(struct rdl__making *making)
 {
     const struct rdl__program *program = making->program;
     struct rdl__plan *plan = making->plan;
@@ -640,25 +589,25 @@ static enum rdl_status reserve_rest(struct making *making)
     for (uint32_t i = 0; i < program->n_inputs; i++)
         RDL_TRY(reserve(making, plan->inputs[i].bytes, &plan->inputs[i].staging_bytes));
     for (uint32_t k = 0; k < program->n_outputs; k++)
-        if (is_wanted(making, k))
+        if (rdl__making_wants(making, k))
             RDL_TRY(reserve(making, plan->outputs[k].bytes, &plan->outputs[k].staging_bytes));
     return RDL_OK;
 }
 
 /* Moves folded constants out of the call's arena: outputs into the plan, what kernels read to where the
  * device reads it. */
-static enum rdl_status keep_constants(struct making *making,
+static enum rdl_status keep_constants(struct rdl__making *making,
                                       const struct rdl__compile_limits *limits)
 {
     const struct rdl__program *program = making->program;
     struct rdl__plan *plan = making->plan;
     for (uint32_t k = 0; k < program->n_outputs; k++) {
         struct rdl__plan_port *port = &plan->outputs[k];
-        if (!is_wanted(making, k) || port->kind != RDL__PLAN_CONSTANT)
+        if (!rdl__making_wants(making, k) || port->kind != RDL__PLAN_CONSTANT)
             continue;
         void *copy = rdl__arena_alloc_aligned(&plan->arena, RDL_ALIGN, port->bytes + 1);
         if (copy == NULL)
-            return no_memory(making);
+            return rdl__making_no_memory(making);
         if (port->bytes > 0)
             memcpy(copy, port->host_data, port->bytes);
         port->host_data = copy;
@@ -669,11 +618,11 @@ static enum rdl_status keep_constants(struct making *making,
     char *image = rdl__arena_alloc_aligned(direct ? &plan->arena : &making->arena, RDL_ALIGN,
                                            making->constants_bytes);
     if (image == NULL)
-        return no_memory(making);
+        return rdl__making_no_memory(making);
     for (uint32_t v = 0; v < program->n_values; v++) {
         if (making->storage_of[v] == NO_STORAGE || making->descs[v].data == NULL)
             continue;
-        const struct storage *storage = &making->storages[making->storage_of[v]];
+        const struct rdl__storage *storage = &making->storages[making->storage_of[v]];
         if (storage->kind == IN_CONSTANTS && storage->bytes > 0)
             memcpy(image + storage->offset_bytes, making->descs[v].data, storage->bytes);
     }
@@ -689,13 +638,14 @@ static enum rdl_status keep_constants(struct making *making,
                               making->error);
 }
 
-static enum rdl_status make(struct making *making, const struct rdl__compile_limits *limits)
+static enum rdl_status make(struct rdl__making *making, const struct rdl__compile_limits *limits)
 {
     RDL_TRY(allocate(making));
-    RDL_TRY(infer(making, limits));
+    RDL_TRY(rdl__making_infer(making, limits));
     RDL_TRY(lower(making));
     RDL_TRY(place(making, &making->plan->arena_bytes));
     RDL_TRY(emit_steps(making));
+    RDL_TRY(emit_exports(making));
     RDL_TRY(reserve_rest(making));
     return keep_constants(making, limits);
 }
@@ -718,6 +668,15 @@ static enum rdl_status init_plan(struct rdl__plan *plan, struct rdl__program *pr
         plan->inputs[i].dtype = key->inputs[i].dtype;
         plan->inputs[i].shape = key->inputs[i].shape;
         plan->inputs[i].bytes = bytes_of(&key->inputs[i]);
+        if (key->inputs[i].data == NULL)
+            continue;
+        void *elements =
+            rdl__arena_alloc_aligned(&plan->arena, RDL_ALIGN, plan->inputs[i].bytes + 1);
+        if (elements == NULL)
+            return RDL_ERR_NO_MEMORY;
+        memcpy(elements, key->inputs[i].data, plan->inputs[i].bytes);
+        plan->inputs[i].host_data = elements;
+        plan->has_deciding = true;
     }
     return RDL_OK;
 }
@@ -730,13 +689,13 @@ enum rdl_status rdl__plan_make(struct rdl__program *program, const struct rdl__p
     struct rdl__plan *plan = rdl__alloc_zeroed(1, sizeof *plan);
     if (plan == NULL)
         return rdl__fail_memory(error, "plan", sizeof *plan);
-    struct making making = {.program = program, .plan = plan, .key = key, .error = error};
+    struct rdl__making making = {.program = program, .plan = plan, .key = key, .error = error};
     rdl__arena_init(&making.arena, SIZE_MAX);
     enum rdl_status status = init_plan(plan, program, key);
     if (status == RDL_OK)
         status = make(&making, limits);
     else
-        status = no_memory(&making);
+        status = rdl__making_no_memory(&making);
     rdl__arena_fini(&making.arena);
     if (status != RDL_OK) {
         rdl__plan_free(plan);

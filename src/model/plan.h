@@ -4,7 +4,9 @@
  * It holds the steps, the parameter blobs and the offsets of everything in a lane's arena, and no
  * addresses of memory that a run brings, so any number of runs use it at the same time. Nodes whose
  * results follow from shapes and constants are folded away, and what no wanted output needs is left
- * out.
+ * out. Elements of inputs that decide shapes or control (Reshape's shape, the condition of an If) are
+ * part of the key where they are few. Where a shape hangs on data that only a run knows, the rest of
+ * the program is deferred: model/deferred.h runs it node by node, from the values that the plan exports.
  *
  * Threading: read-only once made, but for `used`, a hint that is written only when it changes. A plan is
  * found and kept through hazards (runtime/lane.h); it holds a reference to its program.
@@ -18,7 +20,16 @@
 /** How an output of the plan comes about. */
 enum rdl__plan_output_kind {
     RDL__PLAN_COMPUTED, /* a step writes it */
-    RDL__PLAN_CONSTANT  /* host_data holds it */
+    RDL__PLAN_CONSTANT, /* host_data holds it */
+    RDL__PLAN_DEFERRED  /* the deferred part makes it; only then are dtype and shape known */
+};
+
+/** A value that the deferred part may read. */
+struct rdl__plan_export {
+    int32_t value;
+    struct rdl__desc desc; /* data: elements known when the plan was made, in the plan or program */
+    uint32_t base;         /* where it lies, as in a binding */
+    size_t offset_bytes;
 };
 
 struct rdl__plan_port {
@@ -29,7 +40,7 @@ struct rdl__plan_port {
         staging_bytes; /* offset in the arena where the port lies on devices whose memory the host
                              cannot reach */
     enum rdl__plan_output_kind kind;
-    const void *host_data; /* CONSTANT */
+    const void *host_data; /* CONSTANT; of an input: its elements if they are part of the key */
 };
 
 struct rdl__plan {
@@ -47,17 +58,23 @@ struct rdl__plan {
     struct rdl__block *block; /* where they lie if the host cannot reach the device's memory */
     size_t arena_bytes;       /* of the lane's arena: values, scratch, staging */
     uint32_t n_bases;         /* size of a run's table of bases */
+    bool has_deciding;        /* an input's elements are part of the key */
+    bool has_deferred;        /* a wanted output is made by the deferred part */
+    const struct rdl__plan_export *exports; /* [n_exports] */
+    uint32_t n_exports;
 };
 
 /** What a plan is found by. */
 struct rdl__plan_key {
-    const struct rdl__desc *inputs; /* [n_inputs] dtype and shape */
+    const struct rdl__desc *inputs; /* [n_inputs] dtype and shape; data of those that decide */
     uint32_t n_inputs;
     uint64_t wanted;
 };
 
 /** Hash of a key; never 0. */
 uint64_t rdl__plan_hash(const struct rdl__plan_key *key);
+/** Whether two inputs are the same as parts of a key. */
+bool rdl__plan_input_equal(const struct rdl__desc *a, const struct rdl__desc *b);
 /** Whether the plan was made for the key. */
 bool rdl__plan_matches(const struct rdl__plan *plan, const struct rdl__plan_key *key);
 

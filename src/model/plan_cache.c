@@ -168,8 +168,7 @@ static struct rdl__flight *find_locked(struct rdl__model *model, const struct rd
             continue;
         bool same = true;
         for (uint32_t i = 0; i < key->n_inputs; i++)
-            same = same && key->inputs[i].dtype == flight->key->inputs[i].dtype &&
-                   rdl__shape_equal(&key->inputs[i].shape, &flight->key->inputs[i].shape);
+            same = same && rdl__plan_input_equal(&key->inputs[i], &flight->key->inputs[i]);
         if (same)
             return flight;
     }

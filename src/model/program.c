@@ -89,7 +89,7 @@ static bool clone_attr(struct rdl__arena *arena, struct rdl__attr *to, const str
         return (to->tensor = desc) != NULL && clone_desc(arena, desc, from->tensor);
     }
     case RDL__ATTR_GRAPH:
-        to->graph = NULL; /* operators with subgraphs are refused before */
+        to->graph = NULL; /* becomes the node's body */
         return true;
     }
     return false;
@@ -132,76 +132,159 @@ static bool clone_port(struct rdl__arena *arena, struct rdl__program_port *to,
 
 /* ------------------------------------------------------------------------------ the compile state */
 
+/* One graph's compilation: the model's, or that of a body in it. */
 struct compile {
     const struct rdl__graph *graph;
     struct rdl__program *program;
-    struct rdl__arena packed; /* packed weights, until they are on the device */
+    struct compile *next;       /* the list of the root and all bodies, the root first */
+    struct rdl__arena *arena;   /* of the program */
+    struct rdl__arena *scratch; /* packed weights, until they are on the device, and this struct */
     struct rdl__weight (*weights)[RDL__MAX_WEIGHTS]; /* [n_nodes] */
     bool *bound; /* [n_values] constants that a kernel may read */
     bool *known; /* [n_values] constants whose elements plans need */
     struct rdl_error *error;
 };
 
-static enum rdl_status no_memory(struct compile *compile)
+static enum rdl_status no_memory(const struct compile *compile)
 {
     return rdl__fail(compile->error, RDL_ERR_NO_MEMORY, "program: no memory, or over its limit");
 }
 
-static enum rdl_status clone_graph(struct compile *compile)
+static enum rdl_status clone_ports(struct compile *compile)
 {
     const struct rdl__graph *graph = compile->graph;
     struct rdl__program *program = compile->program;
-    struct rdl__arena *arena = &program->arena;
-    program->n_values = graph->n_values;
-    program->n_nodes = graph->n_nodes;
+    struct rdl__arena *arena = compile->arena;
     program->n_inputs = graph->n_inputs;
     program->n_outputs = graph->n_outputs;
-    program->n_metadata = graph->n_metadata;
-    program->values = RDL__ARENA_ARRAY(arena, struct rdl__program_value, graph->n_values + 1);
-    program->nodes = RDL__ARENA_ARRAY(arena, struct rdl__program_node, graph->n_nodes + 1);
     program->inputs = RDL__ARENA_ARRAY(arena, struct rdl__program_port, graph->n_inputs + 1);
     program->outputs = RDL__ARENA_ARRAY(arena, struct rdl__program_port, graph->n_outputs + 1);
-    program->metadata = RDL__ARENA_ARRAY(arena, struct rdl__text_pair, graph->n_metadata + 1);
-    if (program->values == NULL || program->nodes == NULL || program->inputs == NULL ||
-        program->outputs == NULL || program->metadata == NULL)
+    if (program->inputs == NULL || program->outputs == NULL)
         return no_memory(compile);
-    for (uint32_t i = 0; i < graph->n_nodes; i++)
-        if (!clone_node(arena, &program->nodes[i].node, graph->nodes[i]))
-            return no_memory(compile);
     for (uint32_t i = 0; i < graph->n_inputs; i++)
         if (!clone_port(arena, &program->inputs[i], graph, graph->inputs[i]))
             return no_memory(compile);
     for (uint32_t i = 0; i < graph->n_outputs; i++)
         if (!clone_port(arena, &program->outputs[i], graph, graph->outputs[i]))
             return no_memory(compile);
+    return RDL_OK;
+}
+
+static enum rdl_status clone_metadata(struct compile *compile)
+{
+    const struct rdl__graph *graph = compile->graph;
+    struct rdl__program *program = compile->program;
+    program->n_metadata = graph->n_metadata;
+    program->metadata =
+        RDL__ARENA_ARRAY(compile->arena, struct rdl__text_pair, graph->n_metadata + 1);
+    if (program->metadata == NULL)
+        return no_memory(compile);
     for (uint32_t i = 0; i < graph->n_metadata; i++) {
-        program->metadata[i].key = clone_text(arena, graph->metadata[i].key);
-        program->metadata[i].value = clone_text(arena, graph->metadata[i].value);
+        program->metadata[i].key = clone_text(compile->arena, graph->metadata[i].key);
+        program->metadata[i].value = clone_text(compile->arena, graph->metadata[i].value);
         if (program->metadata[i].key == NULL || program->metadata[i].value == NULL)
             return no_memory(compile);
     }
     return RDL_OK;
 }
 
-static bool has_subgraph(const struct rdl__node *node)
+/* Notes which values of a body stand for values outside, and makes these inputs of the body's node. */
+static enum rdl_status capture(struct compile *compile, struct rdl__program_node *own,
+                               const struct rdl__graph *graph)
+{
+    struct rdl__program *body = own->body;
+    struct rdl__node *node = &own->node;
+    for (uint32_t i = 0; i < graph->n_values; i++)
+        body->n_captures += graph->values[i].outer != RDL__NO_VALUE;
+    const uint32_t n = node->n_inputs + body->n_captures;
+    int32_t *inputs = RDL__ARENA_ARRAY(compile->arena, int32_t, n + 1);
+    body->captures = RDL__ARENA_ARRAY(compile->arena, int32_t, body->n_captures + 1);
+    if (inputs == NULL || body->captures == NULL)
+        return no_memory(compile);
+    memcpy(inputs, node->inputs, node->n_inputs * sizeof *inputs);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < graph->n_values; i++)
+        if (graph->values[i].outer != RDL__NO_VALUE) {
+            body->captures[at] = (int32_t)i;
+            inputs[node->n_inputs + at++] = graph->values[i].outer;
+        }
+    node->inputs = inputs;
+    node->n_inputs = n;
+    return RDL_OK;
+}
+
+static const struct rdl__graph *body_of(const struct rdl__node *node)
 {
     for (uint32_t i = 0; i < node->n_attrs; i++)
         if (node->attrs[i].type == RDL__ATTR_GRAPH)
-            return true;
-    return false;
+            return node->attrs[i].graph;
+    return NULL;
+}
+
+static enum rdl_status clone_graph(struct compile *compile);
+
+/* Appends the compilation of a node's body to the list. Recursion is as deep as graphs lie in one
+ * another. */
+static enum rdl_status clone_body(struct compile *compile, struct rdl__program_node *own,
+                                  const struct rdl__graph *graph)
+{
+    struct compile *inner = RDL__ARENA_NEW(compile->scratch, struct compile);
+    own->body = RDL__ARENA_NEW(compile->arena, struct rdl__program);
+    if (inner == NULL || own->body == NULL)
+        return no_memory(compile);
+    const struct rdl__program *program = compile->program;
+    own->body->root = program->root;
+    own->body->device = program->device;
+    own->body->isa = program->isa;
+    *inner = (struct compile){.graph = graph,
+                              .program = own->body,
+                              .arena = compile->arena,
+                              .scratch = compile->scratch,
+                              .error = compile->error};
+    RDL_TRY(capture(compile, own, graph));
+    struct compile *last = compile;
+    while (last->next != NULL)
+        last = last->next;
+    last->next = inner;
+    inner->program->first_number = last->program->first_number + last->graph->n_nodes;
+    return clone_graph(inner);
+}
+
+static enum rdl_status clone_graph(struct compile *compile)
+{
+    const struct rdl__graph *graph = compile->graph;
+    struct rdl__program *program = compile->program;
+    struct rdl__arena *arena = compile->arena;
+    program->n_values = graph->n_values;
+    program->n_nodes = graph->n_nodes;
+    program->values = RDL__ARENA_ARRAY(arena, struct rdl__program_value, graph->n_values + 1);
+    program->nodes = RDL__ARENA_ARRAY(arena, struct rdl__program_node, graph->n_nodes + 1);
+    compile->weights =
+        rdl__arena_zeroed(compile->scratch, graph->n_nodes + 1, sizeof *compile->weights);
+    compile->bound = RDL__ARENA_ARRAY(compile->scratch, bool, graph->n_values + 1);
+    compile->known = RDL__ARENA_ARRAY(compile->scratch, bool, graph->n_values + 1);
+    if (program->values == NULL || program->nodes == NULL || compile->weights == NULL ||
+        compile->bound == NULL || compile->known == NULL)
+        return no_memory(compile);
+    for (uint32_t i = 0; i < graph->n_nodes; i++) {
+        struct rdl__program_node *own = &program->nodes[i];
+        if (!clone_node(arena, &own->node, graph->nodes[i]))
+            return no_memory(compile);
+        own->n_own_inputs = own->node.n_inputs;
+        const struct rdl__graph *body = body_of(graph->nodes[i]);
+        if (body != NULL)
+            RDL_TRY(clone_body(compile, own, body));
+    }
+    return clone_ports(compile);
 }
 
 /* Prepares a node, and notes which of its constants kernels and plans still need. */
 static enum rdl_status prepare_node(struct compile *compile, uint32_t index)
 {
     const struct rdl__graph *graph = compile->graph;
-    const struct rdl__node *node = graph->nodes[index];
     struct rdl__program_node *own = &compile->program->nodes[index];
-    char text[RDL__NODE_TEXT_BYTES];
-    if (has_subgraph(node))
-        return rdl__fail(compile->error, RDL_ERR_UNSUPPORTED, "%s: subgraphs are not supported",
-                         rdl__node_text(node, text, sizeof text));
-    struct rdl__desc *in = RDL__ARENA_ARRAY(&compile->packed, struct rdl__desc, node->n_inputs + 1);
+    const struct rdl__node *node = &own->node;
+    struct rdl__desc *in = RDL__ARENA_ARRAY(compile->scratch, struct rdl__desc, node->n_inputs + 1);
     if (in == NULL)
         return no_memory(compile);
     for (uint32_t i = 0; i < node->n_inputs; i++)
@@ -210,15 +293,14 @@ static enum rdl_status prepare_node(struct compile *compile, uint32_t index)
     struct rdl__prepare prepare = {.node = &own->node,
                                    .in = in,
                                    .isa = compile->program->isa,
-                                   .arena = &compile->program->arena,
-                                   .packed = &compile->packed,
+                                   .arena = compile->arena,
+                                   .packed = compile->scratch,
                                    .weights = compile->weights[index],
                                    .error = compile->error};
     if (node->op->prepare != NULL) {
         const enum rdl_status status = node->op->prepare(&prepare);
         if (status != RDL_OK)
-            return rdl__fail_within(compile->error, status, "%s",
-                                    rdl__node_text(node, text, sizeof text));
+            return rdl__fail_within(compile->error, status, "%s", RDL__NODE_TEXT(node));
     }
     own->state = prepare.state;
     for (uint32_t i = 0; i < node->n_inputs; i++) {
@@ -233,44 +315,57 @@ static enum rdl_status prepare_node(struct compile *compile, uint32_t index)
     return RDL_OK;
 }
 
-/* Gives the constants and packed weights their places in the block. */
+/* Takes room in the block; *offset is its place. */
+static enum rdl_status take_room(const struct compile *compile, size_t bytes, size_t *total,
+                                 size_t *offset)
+{
+    *offset = *total;
+    if (!rdl__add_size(*total, bytes, total) || !rdl__align_size(*total, RDL_ALIGN, total))
+        return no_memory(compile);
+    return RDL_OK;
+}
+
+/* Describes a value, and gives it its place in the block if it is a constant that kernels read. */
+static enum rdl_status lay_out_value(struct compile *compile, uint32_t index, size_t *total)
+{
+    const struct rdl__value_info *info = &compile->graph->values[index];
+    const struct rdl__desc *constant = info->constant;
+    struct rdl__program_value *value = &compile->program->values[index];
+    size_t bytes;
+    value->name = clone_text(compile->arena, info->name);
+    value->producer = info->producer;
+    value->offset_bytes = RDL__NO_OFFSET;
+    if (value->name == NULL)
+        return no_memory(compile);
+    if (constant == NULL)
+        return RDL_OK;
+    value->is_constant = true;
+    value->constant = *constant;
+    value->constant.data = NULL;
+    if (!rdl__tensor_bytes(constant->dtype, &constant->shape, &bytes))
+        return no_memory(compile);
+    if ((compile->known[index] || bytes <= RDL__HOST_CONSTANT_BYTES) &&
+        !clone_desc(compile->arena, &value->constant, constant))
+        return no_memory(compile);
+    if (compile->bound[index] && constant->dtype != RDL_STRING)
+        RDL_TRY(take_room(compile, bytes, total, &value->offset_bytes));
+    return RDL_OK;
+}
+
+/* Gives the constants and packed weights of a graph their places in the block. */
 static enum rdl_status lay_out(struct compile *compile, size_t *total)
 {
     struct rdl__program *program = compile->program;
-    *total = 0;
-    for (uint32_t i = 0; i < program->n_values; i++) {
-        const struct rdl__desc *constant = compile->graph->values[i].constant;
-        struct rdl__program_value *value = &program->values[i];
-        size_t bytes;
-        value->name = clone_text(&program->arena, compile->graph->values[i].name);
-        value->producer = compile->graph->values[i].producer;
-        value->offset_bytes = RDL__NO_OFFSET;
-        if (value->name == NULL)
-            return no_memory(compile);
-        if (constant == NULL)
-            continue;
-        value->is_constant = true;
-        value->constant = *constant;
-        value->constant.data = NULL;
-        if (!rdl__tensor_bytes(constant->dtype, &constant->shape, &bytes))
-            return no_memory(compile);
-        if ((compile->known[i] || bytes <= RDL__HOST_CONSTANT_BYTES) &&
-            !clone_desc(&program->arena, &value->constant, constant))
-            return no_memory(compile);
-        if (compile->bound[i] && constant->dtype != RDL_STRING) {
-            value->offset_bytes = *total;
-            if (!rdl__add_size(*total, bytes, total) || !rdl__align_size(*total, RDL_ALIGN, total))
-                return no_memory(compile);
-        }
-    }
+    for (uint32_t i = 0; i < program->n_values; i++)
+        RDL_TRY(lay_out_value(compile, i, total));
     for (uint32_t i = 0; i < program->n_nodes; i++)
         for (uint32_t k = 0; k < RDL__MAX_WEIGHTS; k++) {
             const struct rdl__weight *weight = &compile->weights[i][k];
-            program->nodes[i].weight_offsets[k] = weight->data != NULL ? *total : RDL__NO_OFFSET;
+            program->nodes[i].weight_offsets[k] = RDL__NO_OFFSET;
             program->nodes[i].weight_bytes[k] = weight->size_bytes;
-            if (weight->data != NULL && (!rdl__add_size(*total, weight->size_bytes, total) ||
-                                         !rdl__align_size(*total, RDL_ALIGN, total)))
-                return no_memory(compile);
+            if (weight->data != NULL)
+                RDL_TRY(take_room(compile, weight->size_bytes, total,
+                                  &program->nodes[i].weight_offsets[k]));
         }
     return RDL_OK;
 }
@@ -292,6 +387,12 @@ static void fill(const struct compile *compile, char *image)
             if (compile->weights[i][k].data != NULL)
                 memcpy(image + program->nodes[i].weight_offsets[k], compile->weights[i][k].data,
                        compile->weights[i][k].size_bytes);
+}
+
+static void fill_all(const struct compile *compile, char *image)
+{
+    for (; compile != NULL; compile = compile->next)
+        fill(compile, image);
 }
 
 enum rdl_status rdl__device_upload(struct rdl__device *device, struct rdl__block *block,
@@ -339,39 +440,88 @@ static enum rdl_status place_weights(struct compile *compile, size_t total,
     RDL_TRY(rdl__memory_alloc(device, NULL, &want, 1, limits->deadline_ns, limits->cancel,
                               compile->error));
     program->block = want.block;
+    for (struct compile *inner = compile->next; inner != NULL; inner = inner->next)
+        inner->program->block = want.block;
     if (device->backend->host_memory) {
-        fill(compile, program->block->address);
+        fill_all(compile, program->block->address);
         return RDL_OK;
     }
     char *image = rdl__alloc_aligned(RDL_ALIGN, total);
     if (image == NULL)
         return no_memory(compile);
-    fill(compile, image);
+    fill_all(compile, image);
     const enum rdl_status status =
         rdl__device_upload(device, program->block, image, total, limits, compile->error);
     rdl__free(image);
     return status;
 }
 
+/* ---------------------------------------------------------------------------- facts of a program */
+
+static void count_uses(struct rdl__program *program)
+{
+    for (uint32_t n = 0; n < program->n_nodes; n++) {
+        const struct rdl__node *node = &program->nodes[n].node;
+        for (uint32_t i = 0; i < node->n_inputs; i++)
+            if (node->inputs[i] != RDL__NO_VALUE)
+                program->values[node->inputs[i]].n_uses++;
+    }
+    for (uint32_t k = 0; k < program->n_outputs; k++)
+        program->values[program->outputs[k].value].n_uses++;
+}
+
+/* Whether shapes, or what is computed, hang on the elements of input i of a node. */
+static bool is_decisive(const struct rdl__node *node, uint32_t i)
+{
+    return i < 32 && (node->op->value_inputs >> i & 1) != 0 &&
+           (node->op->flags & RDL__OP_COUNTS) == 0;
+}
+
+/* Finds the inputs that decide: backwards from what decides, through the nodes that it is computed by.
+ * Only integers and bools count: no file makes shapes of anything else. */
+static enum rdl_status find_deciding_inputs(struct compile *compile)
+{
+    struct rdl__program *program = compile->program;
+    bool *decides = RDL__ARENA_ARRAY(compile->scratch, bool, program->n_values + 1);
+    if (decides == NULL)
+        return no_memory(compile);
+    for (uint32_t n = program->n_nodes; n-- > 0;) {
+        const struct rdl__node *node = &program->nodes[n].node;
+        bool result = false;
+        for (uint32_t k = 0; k < node->n_outputs; k++)
+            result = result || (node->outputs[k] != RDL__NO_VALUE && decides[node->outputs[k]]);
+        result =
+            result && (node->op->flags & (RDL__OP_OF_SHAPE | RDL__OP_LOOP | RDL__OP_COUNTS)) == 0;
+        for (uint32_t i = 0; i < node->n_inputs; i++)
+            if (node->inputs[i] != RDL__NO_VALUE && (result || is_decisive(node, i)))
+                decides[node->inputs[i]] = true;
+    }
+    for (uint32_t i = 0; i < program->n_inputs; i++) {
+        struct rdl__program_port *port = &program->inputs[i];
+        port->decides = decides[port->value] && port->dtype != RDL_F32 && port->dtype != RDL_F64 &&
+                        port->dtype != RDL_F16 && port->dtype != RDL_BF16;
+    }
+    return RDL_OK;
+}
+
 static enum rdl_status compile_graph(struct compile *compile,
                                      const struct rdl__compile_limits *limits)
 {
-    const struct rdl__graph *graph = compile->graph;
+    size_t total = 0;
     RDL_TRY(clone_graph(compile));
-    compile->weights =
-        rdl__arena_zeroed(&compile->packed, graph->n_nodes + 1, sizeof *compile->weights);
-    compile->bound = RDL__ARENA_ARRAY(&compile->packed, bool, graph->n_values + 1);
-    compile->known = RDL__ARENA_ARRAY(&compile->packed, bool, graph->n_values + 1);
-    if (compile->weights == NULL || compile->bound == NULL || compile->known == NULL)
-        return no_memory(compile);
-    for (uint32_t i = 0; i < graph->n_nodes; i++) {
-        RDL_TRY(rdl__limits_check(limits, compile->error));
-        RDL_TRY(prepare_node(compile, i));
+    RDL_TRY(clone_metadata(compile));
+    for (struct compile *each = compile; each != NULL; each = each->next) {
+        const struct rdl__graph *graph = each->graph;
+        for (uint32_t i = 0; i < graph->n_nodes; i++) {
+            RDL_TRY(rdl__limits_check(limits, compile->error));
+            RDL_TRY(prepare_node(each, i));
+        }
+        for (uint32_t i = 0; i < graph->n_outputs; i++)
+            each->bound[graph->outputs[i]] = true; /* a constant that is an output is copied out */
+        RDL_TRY(lay_out(each, &total));
+        count_uses(each->program);
     }
-    for (uint32_t i = 0; i < graph->n_outputs; i++)
-        compile->bound[graph->outputs[i]] = true; /* a constant that is an output is copied out */
-    size_t total;
-    RDL_TRY(lay_out(compile, &total));
+    RDL_TRY(find_deciding_inputs(compile));
     return place_weights(compile, total, limits);
 }
 
@@ -385,20 +535,39 @@ enum rdl_status rdl__program_compile(const struct rdl__graph *graph, uint32_t n_
     if (program == NULL)
         return rdl__fail_memory(error, "program", sizeof *program);
     rdl__store_relaxed(&program->references, 1); /* nobody else knows it yet */
+    program->root = program;
     program->device = device;
     program->isa = rdl__isa_best();
     program->n_file_nodes = n_file_nodes;
     rdl__arena_init(&program->arena, SIZE_MAX);
-    struct compile compile = {.graph = graph, .program = program, .error = error};
-    rdl__arena_init(&compile.packed, SIZE_MAX);
+    struct rdl__arena scratch;
+    rdl__arena_init(&scratch, SIZE_MAX);
+    struct compile compile = {.graph = graph,
+                              .program = program,
+                              .arena = &program->arena,
+                              .scratch = &scratch,
+                              .error = error};
     const enum rdl_status status = compile_graph(&compile, limits);
-    rdl__arena_fini(&compile.packed);
+    rdl__arena_fini(&scratch);
     if (status != RDL_OK) {
         rdl__program_release(program);
         return status;
     }
     *out = program;
     return RDL_OK;
+}
+
+const struct rdl__node *rdl__program_node(const struct rdl__program *program, uint32_t number)
+{
+    if (number >= program->first_number && number - program->first_number < program->n_nodes)
+        return &program->nodes[number - program->first_number].node;
+    for (uint32_t i = 0; i < program->n_nodes; i++) {
+        const struct rdl__program *body = program->nodes[i].body;
+        const struct rdl__node *node = body != NULL ? rdl__program_node(body, number) : NULL;
+        if (node != NULL)
+            return node;
+    }
+    return NULL;
 }
 
 struct rdl__program *rdl__program_retain(struct rdl__program *program)

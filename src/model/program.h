@@ -6,8 +6,12 @@
  * which the order of a sum depends, from attributes, dtypes, weights and the instruction set; a plan
  * only adds run-time shapes.
  *
+ * The body of a Loop or Scan is a program of its own, which lies in the arena of the one around it (its
+ * root) and shares its block. Values that a body takes from outside are inputs of its node, behind the
+ * operator's own.
+ *
  * Threading: read-only once made; counted, since plans outlive the model that made them while calls use
- * them. Everything lies in the program's arena, but the block.
+ * them. Everything lies in the root's arena, but the block.
  */
 #ifndef RDL_MODEL_PROGRAM_H
 #define RDL_MODEL_PROGRAM_H
@@ -28,6 +32,7 @@ struct rdl__program_value {
     struct rdl__desc constant; /* dtype and shape; data NULL if it is only on the device */
     size_t offset_bytes;       /* of a constant, in the program's block; RDL__NO_OFFSET: absorbed */
     int32_t producer;          /* node; -1: input or constant */
+    uint32_t n_uses;           /* inputs of nodes, and outputs of the program, that name it */
 };
 
 /** A node of the program. */
@@ -36,6 +41,8 @@ struct rdl__program_node {
     const void *state;                       /* what prepare left */
     size_t weight_offsets[RDL__MAX_WEIGHTS]; /* in the block; RDL__NO_OFFSET: none */
     size_t weight_bytes[RDL__MAX_WEIGHTS];
+    uint32_t n_own_inputs;     /* inputs of the operator; those behind are the body's captures */
+    struct rdl__program *body; /* of a Loop or Scan; NULL: none */
 };
 
 /** An input or output of the program. */
@@ -47,11 +54,20 @@ struct rdl__program_port {
     int32_t rank; /* -1: not declared */
     int64_t dims[RDL_MAX_RANK];
     const char *dim_names[RDL_MAX_RANK];
+    bool
+        decides; /* of an input: shapes, or what is computed, hang on its elements, so they are part of
+                     a plan's key where they are few (RDL__DECIDING_BYTES) */
 };
 
+/** Most bytes of an input's elements in a plan's key. An input that has more is data, whatever hangs on
+ * it. */
+#define RDL__DECIDING_BYTES 128
+
 struct rdl__program {
-    _Atomic uint32_t references;
-    struct rdl__arena arena;
+    _Atomic uint32_t references; /* the root's */
+    struct rdl__arena arena;     /* likewise */
+    struct rdl__program *root;   /* itself, if it is no body */
+    uint32_t first_number;       /* number of node 0 among the nodes of the root and all bodies */
     struct rdl__device *device;
     struct rdl__block *block; /* constants and packed weights; NULL: none */
     enum rdl__isa isa;
@@ -61,6 +77,8 @@ struct rdl__program {
     uint32_t n_nodes;
     struct rdl__program_port *inputs, *outputs;
     uint32_t n_inputs, n_outputs;
+    int32_t *captures; /* [n_captures] of a body: its values that stand for values outside */
+    uint32_t n_captures;
     uint32_t n_file_nodes; /* nodes in the file */
     size_t weight_bytes;   /* of block */
     struct rdl__text_pair *metadata;
@@ -88,6 +106,9 @@ enum rdl_status rdl__program_compile(const struct rdl__graph *graph, uint32_t n_
                                      struct rdl__device *device,
                                      const struct rdl__compile_limits *limits,
                                      struct rdl__program **out, struct rdl_error *error);
+
+/** The node of a number, in the program or one of its bodies; NULL if there is none. */
+const struct rdl__node *rdl__program_node(const struct rdl__program *program, uint32_t number);
 
 struct rdl__program *rdl__program_retain(struct rdl__program *program);
 void rdl__program_release(struct rdl__program *program);

@@ -14,6 +14,7 @@
  * copied out, and the call waits for the last of it; whatever ends the wait early, the call stops the
  * rest and returns only when nothing touches the caller's memory any more.
  */
+#include "model/deferred.h"
 #include "model/model.h"
 
 #include "base/mem.h"
@@ -38,10 +39,13 @@ struct running {
     struct rdl__plan *plan;   /* likewise, once found */
     struct rdl__lane *lane;
     struct rdl_error *error;
-    uint64_t wanted;          /* bit: output k */
-    struct rdl_value **fresh; /* [n_outputs] values made by this run; NULL: given */
-    void **packed;            /* [n_inputs] C order copies of strided inputs; NULL: none */
-    void *memory;             /* behind fresh and packed if they are not inline */
+    bool is_explained;             /* error holds the message of the status already */
+    struct rdl__deferred deferred; /* meaningful if the plan has a deferred part, from execute on */
+    struct rdl__frame frame;       /* likewise: its values */
+    uint64_t wanted;               /* bit: output k */
+    struct rdl_value **fresh;      /* [n_outputs] values made by this run; NULL: given */
+    void **packed;                 /* [n_inputs] C order copies of strided inputs; NULL: none */
+    void *memory;                  /* behind fresh and packed if they are not inline */
     void *inline_memory[2 * INLINE_PORTS];
 };
 
@@ -131,6 +135,30 @@ static const struct rdl_tensor *input_tensor(const struct running *running, size
     return value->tensor;
 }
 
+/* The elements of an input that decides, in C order: the tensor's own, or a copy in room
+ * [RDL__DECIDING_BYTES]. */
+static const void *deciding_elements(const struct rdl_tensor *tensor, void *room)
+{
+    if (tensor->is_contiguous)
+        return tensor->data;
+    rdl__tensor_pack(tensor, room);
+    return room;
+}
+
+/* Whether the inputs that decide have the elements that the plan was made for; shapes match. */
+static bool elements_match(const struct rdl__run *run, const struct rdl__plan *plan)
+{
+    _Alignas(16) char room[RDL__DECIDING_BYTES];
+    for (size_t i = 0; i < run->n_inputs; i++) {
+        const struct rdl__plan_port *port = &plan->inputs[i];
+        if (port->host_data != NULL && port->bytes > 0 &&
+            memcmp(deciding_elements(run->inputs[i]->tensor, room), port->host_data, port->bytes) !=
+                0)
+            return false;
+    }
+    return true;
+}
+
 /* Whether the inputs are tensors in host memory with the dtypes and shapes of the plan. */
 static bool inputs_match(const struct rdl__run *run, const struct rdl__plan *plan)
 {
@@ -141,7 +169,7 @@ static bool inputs_match(const struct rdl__run *run, const struct rdl__plan *pla
             !rdl__shape_equal(&value->tensor->shape, &plan->inputs[i].shape))
             return false;
     }
-    return true;
+    return !plan->has_deciding || elements_match(run, plan);
 }
 
 enum rdl_status rdl__check_port(const struct rdl__program_port *port, const struct rdl__desc *given,
@@ -165,23 +193,42 @@ enum rdl_status rdl__check_port(const struct rdl__program_port *port, const stru
     return RDL_OK;
 }
 
+/* Describes the inputs as a plan's key. room [n_inputs] takes elements of strided ones that decide. */
+static enum rdl_status describe_inputs(struct running *running, struct rdl__desc *descs,
+                                       char (*room)[RDL__DECIDING_BYTES])
+{
+    const struct rdl__program *program = running->model->program;
+    for (uint32_t i = 0; i < program->n_inputs; i++) {
+        enum rdl_status status = RDL_OK;
+        const struct rdl_tensor *tensor = input_tensor(running, i, &status);
+        if (tensor == NULL)
+            return status;
+        descs[i] = (struct rdl__desc){.dtype = tensor->dtype, .shape = tensor->shape};
+        RDL_TRY(rdl__check_port(&program->inputs[i], &descs[i], running->error));
+        size_t bytes;
+        if (program->inputs[i].decides &&
+            rdl__tensor_bytes(tensor->dtype, &tensor->shape, &bytes) &&
+            bytes <= RDL__DECIDING_BYTES)
+            descs[i].data = bytes > 0 ? deciding_elements(tensor, room[i]) : room[i];
+    }
+    return RDL_OK;
+}
+
 /* Finds or makes the plan for the inputs: the slow path, for shapes that the lane's hint is not of. */
 static enum rdl_status find_plan(struct running *running)
 {
     const struct rdl__run *run = running->run;
     const struct rdl__program *program = running->model->program;
     struct rdl__desc inline_descs[INLINE_PORTS], *descs = inline_descs;
-    if (run->n_inputs > INLINE_PORTS &&
-        (descs = rdl__alloc_zeroed(run->n_inputs, sizeof *descs)) == NULL)
-        return rdl__fail_memory(running->error, "run", run->n_inputs * sizeof *descs);
-    enum rdl_status status = RDL_OK;
-    for (size_t i = 0; i < run->n_inputs && status == RDL_OK; i++) {
-        const struct rdl_tensor *tensor = input_tensor(running, i, &status);
-        if (tensor == NULL)
-            break;
-        descs[i] = (struct rdl__desc){.dtype = tensor->dtype, .shape = tensor->shape};
-        status = rdl__check_port(&program->inputs[i], &descs[i], running->error);
+    _Alignas(16) char inline_room[INLINE_PORTS][RDL__DECIDING_BYTES],
+        (*room)[RDL__DECIDING_BYTES] = inline_room;
+    if (run->n_inputs > INLINE_PORTS) {
+        descs = rdl__alloc_zeroed(run->n_inputs, sizeof *descs + sizeof *room);
+        if (descs == NULL)
+            return rdl__fail_memory(running->error, "run", run->n_inputs * sizeof *descs);
+        room = (char (*)[RDL__DECIDING_BYTES])(void *)(descs + run->n_inputs);
     }
+    enum rdl_status status = describe_inputs(running, descs, room);
     if (status == RDL_OK) {
         const struct rdl__plan_key key = {descs, program->n_inputs, running->wanted};
         const struct rdl__compile_limits limits = {run->deadline_ns, run->cancel};
@@ -216,12 +263,16 @@ static enum rdl_status init_ports(struct running *running)
     return RDL_OK;
 }
 
-/* Checks a tensor that the caller gave for an output, and sets its shape. */
-static enum rdl_status bind_given(struct running *running, size_t i)
+static const struct rdl__plan_port *output_port(const struct running *running, size_t i)
 {
-    const uint32_t k = output_index(running->run, i);
-    const struct rdl__plan_port *port = &running->plan->outputs[k];
-    const char *name = running->model->program->outputs[k].name;
+    return &running->plan->outputs[output_index(running->run, i)];
+}
+
+/* Checks the tensor that the caller gave for output i, and sets its shape. */
+static enum rdl_status bind_given(struct running *running, size_t i,
+                                  const struct rdl__plan_port *port)
+{
+    const char *name = running->model->program->outputs[output_index(running->run, i)].name;
     struct rdl_value *value = running->run->outputs[i];
     struct rdl_tensor *tensor = value->kind == RDL_VALUE_TENSOR ? value->tensor : NULL;
     char text[RDL__SHAPE_TEXT_BYTES];
@@ -291,11 +342,19 @@ static enum rdl_status make_on_host(struct running *running, const struct rdl__p
     return status;
 }
 
+static enum rdl_status make_output(struct running *running, const struct rdl__plan_port *port,
+                                   struct rdl_value **out)
+{
+    return running->run->output_allocator != NULL ? make_by_allocator(running, port, out)
+                                                  : make_on_host(running, port, out);
+}
+
 /* Whether output i is to be made out of a block of the device. */
 static bool needs_block(const struct running *running, size_t i)
 {
     return running->run->outputs[i] == NULL && running->run->output_allocator == NULL &&
-           running->device->backend->host_memory;
+           running->device->backend->host_memory &&
+           output_port(running, i)->kind != RDL__PLAN_DEFERRED;
 }
 
 static bool arena_fits(const struct running *running)
@@ -374,18 +433,18 @@ static enum rdl_status get_memory(struct running *running)
 {
     const struct rdl__run *run = running->run;
     for (size_t i = 0; i < run->n_outputs; i++)
-        if (run->outputs[i] != NULL)
-            RDL_TRY(bind_given(running, i));
+        if (run->outputs[i] != NULL && output_port(running, i)->kind != RDL__PLAN_DEFERRED)
+            RDL_TRY(bind_given(running, i, output_port(running, i)));
     if (!arena_fits(running) || !take_outputs(running))
         RDL_TRY(allocate_all(running));
     if (run->output_allocator == NULL && running->device->backend->host_memory)
         return RDL_OK;
     for (size_t i = 0; i < run->n_outputs; i++) {
-        const struct rdl__plan_port *port = &running->plan->outputs[output_index(run, i)];
-        if (run->outputs[i] != NULL || running->fresh[i] != NULL)
+        const struct rdl__plan_port *port = output_port(running, i);
+        if (run->outputs[i] != NULL || running->fresh[i] != NULL ||
+            port->kind == RDL__PLAN_DEFERRED)
             continue;
-        RDL_TRY(run->output_allocator != NULL ? make_by_allocator(running, port, &running->fresh[i])
-                                              : make_on_host(running, port, &running->fresh[i]));
+        RDL_TRY(make_output(running, port, &running->fresh[i]));
     }
     return RDL_OK;
 }
@@ -406,10 +465,71 @@ static enum rdl_status input_data(struct running *running, size_t i, void **out)
     return RDL_OK;
 }
 
+/* The tensor of output i, which has a place. */
 static struct rdl_tensor *output_tensor(const struct running *running, size_t i)
 {
     struct rdl_value *given = running->run->outputs[i];
     return given != NULL ? given->tensor : running->fresh[i]->tensor;
+}
+
+/* --------------------------------------------------------------------------------- deferred part */
+
+/* Gives a deferred output its place and has its elements copied there. */
+static enum rdl_status deliver(struct running *running, size_t i)
+{
+    struct rdl__deferred *deferred = &running->deferred;
+    const uint32_t k = output_index(running->run, i);
+    const struct rdl__cell *cell = &running->frame.cells[running->model->program->outputs[k].value];
+    struct rdl__plan_port port = {.dtype = cell->desc.dtype, .shape = cell->desc.shape};
+    if (!rdl__tensor_bytes(port.dtype, &port.shape, &port.bytes))
+        return rdl__fail(running->error, RDL_ERR_OVERFLOW, "run: an output is too large");
+    RDL_TRY(running->run->outputs[i] != NULL ? bind_given(running, i, &port)
+                                             : make_output(running, &port, &running->fresh[i]));
+    if (port.bytes == 0)
+        return RDL_OK;
+    return rdl__deferred_note(deferred, running->device->backend->copy_out(
+                                            running->lane->stream, output_tensor(running, i)->data,
+                                            cell->address, port.bytes, &running->lane->progress));
+}
+
+static enum rdl_status compute_deferred(struct running *running, void *const *bases)
+{
+    const struct rdl__run *run = running->run;
+    const struct rdl__program *program = running->model->program;
+    RDL_TRY(rdl__frame_init(&running->frame, &running->deferred, program));
+    rdl__frame_import(&running->frame, running->plan, bases);
+    for (size_t i = 0; i < run->n_outputs; i++) {
+        if (output_port(running, i)->kind != RDL__PLAN_DEFERRED)
+            continue;
+        RDL_TRY(rdl__frame_evaluate(&running->frame, program->outputs[output_index(run, i)].value));
+        RDL_TRY(deliver(running, i));
+    }
+    return RDL_OK;
+}
+
+/* Runs what the plan left open; the work before it is submitted, and has not failed as far as is seen. */
+static enum rdl_status run_deferred(struct running *running, void *const *bases)
+{
+    /* pairs with the backend's compare-and-swap */
+    if (!running->plan->has_deferred || rdl__load_acquire(&running->lane->progress.failed) != 0)
+        return RDL_OK;
+    running->deferred = (struct rdl__deferred){.device = running->device,
+                                               .lane = running->lane,
+                                               .deadline_ns = running->run->deadline_ns,
+                                               .cancel = running->run->cancel,
+                                               .error = running->error};
+    const enum rdl_status status = compute_deferred(running, bases);
+    running->is_explained = status != RDL_OK;
+    return status;
+}
+
+/* Frees the deferred part's values; the stream is idle. */
+static void end_deferred(struct running *running)
+{
+    if (!running->plan->has_deferred)
+        return;
+    rdl__frame_fini(&running->frame);
+    rdl__deferred_end(&running->deferred);
 }
 
 /* ------------------------------------------------------------------------------------- execution */
@@ -418,11 +538,9 @@ static enum rdl_status explain_failure(struct running *running, uint64_t failed)
 {
     const enum rdl_status status = (enum rdl_status)(failed >> 32);
     const uint32_t node = (uint32_t)failed;
-    const struct rdl__program *program = running->model->program;
-    char text[RDL__NODE_TEXT_BYTES];
-    if (status == RDL_ERR_RUNTIME && node < program->n_nodes)
-        return rdl__fail(running->error, status, "%s: %s",
-                         rdl__node_text(&program->nodes[node].node, text, sizeof text),
+    const struct rdl__node *failed_node = rdl__program_node(running->model->program, node);
+    if (status == RDL_ERR_RUNTIME && failed_node != NULL)
+        return rdl__fail(running->error, status, "%s: %s", RDL__NODE_TEXT(failed_node),
                          rdl_status_text(status));
     return rdl__fail(running->error, status, "run: %s", rdl_status_text(status));
 }
@@ -459,11 +577,15 @@ static enum rdl_status execute_here(struct running *running, void **bases)
             RDL_TRY(input_data(running, i, &bases[RDL__BASE_FIRST_PORT + i]));
     }
     for (size_t i = 0; i < run->n_outputs; i++)
-        bases[RDL__BASE_FIRST_PORT + n_inputs + output_index(run, i)] =
-            output_tensor(running, i)->data;
-    return running->device->backend->submit(running->lane->stream, &running->plan->segment, bases,
-                                            running->plan->n_bases, &running->lane->progress,
-                                            run->deadline_ns);
+        if (output_port(running, i)->kind != RDL__PLAN_DEFERRED)
+            bases[RDL__BASE_FIRST_PORT + n_inputs + output_index(run, i)] =
+                output_tensor(running, i)->data;
+    RDL_TRY(running->device->backend->submit(running->lane->stream, &running->plan->segment, bases,
+                                             running->plan->n_bases, &running->lane->progress,
+                                             run->deadline_ns));
+    const enum rdl_status status = run_deferred(running, bases);
+    end_deferred(running);
+    return status;
 }
 
 /* A place in the arena; a plan whose ports are all empty has none. */
@@ -511,15 +633,19 @@ static enum rdl_status execute_there(struct running *running, void **bases)
     struct rdl__device *device = running->device;
     struct rdl__progress *progress = &running->lane->progress;
     enum rdl_status status = submit_all(running, bases);
+    if (status == RDL_OK)
+        status = run_deferred(running, bases);
+    const bool is_whole = status == RDL_OK;
     const struct rdl__point point = device->backend->tail(running->lane->stream);
     if (status == RDL_OK)
         status = rdl__device_wait(device, point, running->run->deadline_ns, running->run->cancel);
-    if (status == RDL_OK)
-        return RDL_OK;
-    rdl__store_relaxed(&progress->stop, (uint32_t)status); /* carries no data */
-    rdl__device_drain(device, point);
+    if (status != RDL_OK) {
+        rdl__store_relaxed(&progress->stop, (uint32_t)status); /* carries no data */
+        rdl__device_drain(device, point);
+    }
+    end_deferred(running);
     /* If all of it had run before the stop was seen, the answer is there and right. */
-    return (status == RDL_ERR_DEADLINE || status == RDL_ERR_CANCELLED) &&
+    return is_whole && (status == RDL_ERR_DEADLINE || status == RDL_ERR_CANCELLED) &&
                    rdl__load_acquire(&progress->failed) == 0
                ? RDL_OK
                : status;
@@ -529,6 +655,11 @@ static enum rdl_status execute(struct running *running)
 {
     void *inline_bases[RDL__BASE_FIRST_PORT + INLINE_PORTS], **bases = inline_bases;
     const uint32_t n = running->plan->n_bases;
+    running->is_explained = false;
+    if (running->plan->has_deferred) {
+        running->deferred = (struct rdl__deferred){.device = running->device};
+        running->frame = (struct rdl__frame){.run = &running->deferred};
+    }
     if (n > RDL__BASE_FIRST_PORT + INLINE_PORTS) {
         bases = rdl__alloc(n * sizeof *bases);
         if (bases == NULL)
@@ -549,7 +680,9 @@ static enum rdl_status execute(struct running *running)
         return explain_failure(running, failed);
     }
     if (status != RDL_OK)
-        return rdl__fail(running->error, status, "run: %s", rdl_status_text(status));
+        return running->is_explained
+                   ? status
+                   : rdl__fail(running->error, status, "run: %s", rdl_status_text(status));
     copy_known(running);
     return RDL_OK;
 }

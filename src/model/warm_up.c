@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "os/fpenv.h"
+#include "tensor/tensor.h"
 
 #include <inttypes.h>
 
@@ -23,6 +24,13 @@ static enum rdl_status make_key(const struct rdl__program *program, const struct
         descs[i].dtype = port->dtype;
         rdl__shape_set(&descs[i].shape, shapes[i].rank, shapes[i].dims);
         RDL_TRY(rdl__check_port(port, &descs[i], error));
+        size_t bytes;
+        if (port->decides && rdl__tensor_bytes(port->dtype, &descs[i].shape, &bytes) &&
+            bytes <= RDL__DECIDING_BYTES)
+            return rdl__fail(
+                error, RDL_ERR_UNSUPPORTED,
+                "input \"%s\" decides by its elements what is computed: warm up by a run",
+                port->name);
     }
     return RDL_OK;
 }

@@ -11,8 +11,10 @@ static void registry_is_sorted_and_whole(void **state)
     (void)state;
     const struct rdl__op *last = NULL, *op;
     for (size_t i = 0; (op = rdl__op_at(i)) != NULL; i++) {
-        assert_non_null(op->infer);
-        assert_non_null(op->lower);
+        const bool has_subgraphs = strcmp(op->name, "If") == 0 || strcmp(op->name, "Loop") == 0 ||
+                                   strcmp(op->name, "Scan") == 0;
+        assert_int_equal(has_subgraphs, op->infer == NULL); /* the model runs these */
+        assert_int_equal(has_subgraphs, op->lower == NULL);
         assert_true(op->min_inputs <= op->max_inputs && op->min_outputs <= op->max_outputs);
         if (last != NULL) {
             const int order = strcmp(last->name, op->name);

@@ -18,10 +18,12 @@ static bool is_foldable(const struct rdl__graph *graph, const struct rdl__node *
 }
 
 /* Whether a failure to fold is no failure of the graph's. */
-static bool leaves_node(const struct rdl__graph *graph, enum rdl_status status)
+static bool leaves_node(const struct rdl__graph *graph, const struct rdl__node *node,
+                        enum rdl_status status)
 {
     return status == RDL_ERR_UNSUPPORTED ||
-           (graph->outer != NULL && status != RDL_ERR_NO_MEMORY && status != RDL_ERR_CANCELLED);
+           ((graph->outer != NULL || node->guarded) && status != RDL_ERR_NO_MEMORY &&
+            status != RDL_ERR_CANCELLED);
 }
 
 static enum rdl_status fold_node(struct rdl__graph *graph, struct rdl__node *node,
@@ -32,7 +34,7 @@ static enum rdl_status fold_node(struct rdl__graph *graph, struct rdl__node *nod
     if (out == NULL)
         return rdl__pass_no_memory(context);
     const enum rdl_status status = context->fold(context->user, graph, node, out, &error);
-    if (status != RDL_OK && leaves_node(graph, status))
+    if (status != RDL_OK && leaves_node(graph, node, status))
         return RDL_OK;
     if (status != RDL_OK)
         return rdl__fail(context->error, status, "%s", error.message);

@@ -18,8 +18,8 @@
  *
  * @param out  [n_outputs], zeroed; receives dtype, shape and data, data in graph->arena
  * @return RDL_ERR_UNSUPPORTED leaves the node as it is (no kernel, outputs too large to keep); other
- *         failures end the optimisation, except in a subgraph, which may never be run: there only
- *         RDL_ERR_NO_MEMORY and RDL_ERR_CANCELLED do
+ *         failures end the optimisation, except in a subgraph or a branch, which may never be run:
+ *         there only RDL_ERR_NO_MEMORY and RDL_ERR_CANCELLED do
  */
 typedef enum rdl_status (*rdl__fold_fn)(void *user, const struct rdl__graph *graph,
                                         const struct rdl__node *node, struct rdl__desc *out,
@@ -36,6 +36,21 @@ struct rdl__pass_context {
 /** A pass: sets *changed if it changed the graph, which then wants rdl__graph_tidy. */
 typedef enum rdl_status (*rdl__pass_fn)(struct rdl__graph *graph,
                                         const struct rdl__pass_context *context, bool *changed);
+
+/**
+ * Dissolves every If of a finished graph and its subgraphs: its branches' nodes join the graph around
+ * it, and the If becomes a raddle Select of their results. Evaluation is by need: a plan, and a run,
+ * compute only what the side that the condition takes hangs on. Not a pass of rdl__graph_optimize: the
+ * compiler knows no If.
+ *
+ * @return RDL_ERR_NO_MEMORY, RDL_ERR_MODEL (as rdl__graph_tidy)
+ */
+enum rdl_status rdl__graph_dissolve_ifs(struct rdl__graph *graph, rdl__op_find_fn find,
+                                        struct rdl_error *error);
+
+/** A Select whose condition is constant becomes Identities of the side that it takes. */
+enum rdl_status rdl__pass_resolve_select(struct rdl__graph *graph,
+                                         const struct rdl__pass_context *context, bool *changed);
 
 /** Nodes of constant inputs become constants, RANDOM ones and those with subgraphs aside; values of
  * subgraphs that stand for constants become constants. */
