@@ -7,6 +7,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
+#include "kernels/logic.h"
 #include "kernels/matmul.h"
 #include "kernels/move.h"
 #include "kernels/reduce.h"

@@ -10,7 +10,7 @@
 #include "tensor/shape.h"
 
 /** Most operands of a walk. */
-#define RDL__K_WALK_OPERANDS 2
+#define RDL__K_WALK_OPERANDS 3
 
 struct rdl__k_walk {
     int32_t rank; /* >= 1 once merged */

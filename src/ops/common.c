@@ -145,6 +145,29 @@ enum rdl_status rdl__op_unary(const struct rdl__lower *lower, struct rdl__k_unar
                         bind);
 }
 
+enum rdl_status rdl__op_binary(const struct rdl__lower *lower, struct rdl__k_binary *params,
+                               const struct rdl__shape *a, struct rdl__operand a_operand,
+                               const struct rdl__shape *b, struct rdl__operand b_operand,
+                               const struct rdl__shape *out, struct rdl__operand to)
+{
+    if (!rdl__k_binary_takes(params->op, params->dtype))
+        return rdl__op_no_kernel(lower, params->dtype);
+    const bool fast = params->dtype == RDL_F32 && rdl__k_binary_f32_has(params->op);
+    const size_t tiles = rdl__k_binary_plan(params, a, b, out);
+    const struct rdl__operand bind[] = {a_operand, b_operand, to};
+    return RDL__OP_STEP(lower, fast ? rdl__op_f32(lower)->binary : rdl__k_binary_ref, *params,
+                        tiles, bind);
+}
+
+enum rdl_status rdl__op_temp_scalar(const struct rdl__lower *lower, enum rdl_dtype dtype,
+                                    double value, uint32_t *index)
+{
+    const float narrow = (float)value;
+    RDL_TRY(rdl__lower_temp(lower, sizeof value, index));
+    return rdl__op_store(lower, dtype == RDL_F64 ? (const void *)&value : &narrow,
+                         rdl_dtype_size(dtype), RDL__TEMP_WRITE(*index));
+}
+
 enum rdl_status rdl__op_move(const struct rdl__lower *lower, struct rdl__k_move *params,
                              enum rdl_dtype dtype, struct rdl__operand from, struct rdl__operand to)
 {

@@ -63,6 +63,16 @@ enum rdl_status rdl__op_step(const struct rdl__lower *lower, rdl__kernel_fn fn, 
 enum rdl_status rdl__op_unary(const struct rdl__lower *lower, struct rdl__k_unary *params,
                               int64_t count, struct rdl__operand from, struct rdl__operand to);
 
+/** Adds a binary step: params->op, dtype and act are set; shapes a and b broadcast to out. */
+enum rdl_status rdl__op_binary(const struct rdl__lower *lower, struct rdl__k_binary *params,
+                               const struct rdl__shape *a, struct rdl__operand a_operand,
+                               const struct rdl__shape *b, struct rdl__operand b_operand,
+                               const struct rdl__shape *out, struct rdl__operand to);
+
+/** A temporary with one number of a floating dtype; *index for RDL__TEMP_READ. */
+enum rdl_status rdl__op_temp_scalar(const struct rdl__lower *lower, enum rdl_dtype dtype,
+                                    double value, uint32_t *index);
+
 /** Adds the step that moves elements along params->walk (dims and strides set, not merged). */
 enum rdl_status rdl__op_move(const struct rdl__lower *lower, struct rdl__k_move *params,
                              enum rdl_dtype dtype, struct rdl__operand from,

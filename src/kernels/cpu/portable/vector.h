@@ -87,6 +87,14 @@ static inline vf vf_min(vf a, vf b)
     return vf_select(a < b, a, b);
 }
 
+/** The square root, rounded to nearest. */
+static inline vf vf_sqrt(vf v)
+{
+    for (int i = 0; i < VF_LANES; i++)
+        v[i] = __builtin_sqrtf(v[i]);
+    return v;
+}
+
 /** Every second element of a followed by b, from the first on. */
 static inline vf vf_even(vf a, vf b)
 {

@@ -65,39 +65,103 @@ typedef bool (*binary_run_fn)(const void *a, int64_t sa, const void *b, int64_t 
     BINARY_RUN(mul_##dtype, type, false, x *y)                                                     \
     BINARY_RUN(div_##dtype, type, false, x / y)                                                    \
     BINARY_RUN(max_##dtype, type, false, x != x || x > y ? x : y)                                  \
-    BINARY_RUN(min_##dtype, type, false, x != x || x < y ? x : y)
+    BINARY_RUN(min_##dtype, type, false, x != x || x < y ? x : y)                                  \
+    BINARY_RUN(prelu_##dtype, type, false, x < 0 ? x * y : x)                                      \
+    BINARY_RUN(div_or_zero_##dtype, type, false, y == 0 ? 0 : x / y)                               \
+    BINARY_RUN(pow_##dtype, type, false, pow((double)x, (double)y))                                \
+    BINARY_RUN(mod_##dtype, type, false, floor_mod((double)x, (double)y))                          \
+    BINARY_RUN(fmod_##dtype, type, false, fmod((double)x, (double)y))
 #define WRAPPING_RUNS(dtype, type, wide)                                                           \
     BINARY_RUN(add_##dtype, type, false, (wide)x + (wide)y)                                        \
     BINARY_RUN(sub_##dtype, type, false, (wide)x - (wide)y)                                        \
     BINARY_RUN(mul_##dtype, type, false, (wide)x *(wide)y)                                         \
     BINARY_RUN(max_##dtype, type, false, x > y ? x : y)                                            \
-    BINARY_RUN(min_##dtype, type, false, x < y ? x : y)
+    BINARY_RUN(min_##dtype, type, false, x < y ? x : y)                                            \
+    BINARY_RUN(bit_and_##dtype, type, false, (wide)x &(wide)y)                                     \
+    BINARY_RUN(bit_or_##dtype, type, false, (wide)x | (wide)y)                                     \
+    BINARY_RUN(bit_xor_##dtype, type, false, (wide)x ^ (wide)y)                                    \
+    BINARY_RUN(shift_left_##dtype, type, false, (uint64_t)y < 8 * sizeof(type) ? (wide)x << y : 0)
 /* The smallest integer by -1 does not fit: negation that wraps. */
 #define SIGNED_RUNS(dtype, type, wide)                                                             \
     WRAPPING_RUNS(dtype, type, wide)                                                               \
-    BINARY_RUN(div_##dtype, type, y == 0, y == -1 ? (type)((wide)0 - (wide)x) : (type)(x / y))
+    BINARY_RUN(div_##dtype, type, y == 0, y == -1 ? (type)((wide)0 - (wide)x) : (type)(x / y))     \
+    BINARY_RUN(prelu_##dtype, type, false, x < 0 ? (wide)x * (wide)y : (wide)x)                    \
+    BINARY_RUN(pow_##dtype, type, x == 0 && y < 0, signed_power(x, y))                             \
+    BINARY_RUN(shift_right_##dtype, type, false,                                                   \
+               (uint64_t)y < 8 * sizeof(type) ? x >> y                                             \
+               : x < 0                        ? -1                                                 \
+                                              : 0)                                                 \
+    BINARY_RUN(fmod_##dtype, type, y == 0, y == -1 ? 0 : x % y)                                    \
+    BINARY_RUN(mod_##dtype, type, y == 0,                                                          \
+               y == -1                                ? 0                                          \
+               : x % y != 0 && (x % y < 0) != (y < 0) ? x % y + y                                  \
+                                                      : x % y)
 #define UNSIGNED_RUNS(dtype, type, wide)                                                           \
     WRAPPING_RUNS(dtype, type, wide)                                                               \
-    BINARY_RUN(div_##dtype, type, y == 0, x / y)
+    BINARY_RUN(div_##dtype, type, y == 0, x / y)                                                   \
+    BINARY_RUN(prelu_##dtype, type, false, ((void)y, x))                                           \
+    BINARY_RUN(pow_##dtype, type, false, power(x, y))                                              \
+    BINARY_RUN(shift_right_##dtype, type, false, y < 8 * sizeof(type) ? x >> y : 0)                \
+    BINARY_RUN(fmod_##dtype, type, y == 0, x % y)                                                  \
+    BINARY_RUN(mod_##dtype, type, y == 0, x % y)
+
+/* The remainder of a quotient rounded down, with the sign of y. */
+static double floor_mod(double x, double y)
+{
+    const double r = fmod(x, y);
+    if (r == 0.0)
+        return copysign(r, y);
+    return (r < 0.0) != (y < 0.0) ? r + y : r;
+}
+
+/* x^y in numbers that wrap. */
+static uint64_t power(uint64_t x, uint64_t y)
+{
+    uint64_t result = 1;
+    for (; y != 0; y >>= 1, x *= x)
+        if ((y & 1) != 0)
+            result *= x;
+    return result;
+}
+
+/* x is not 0 if y is negative. */
+static int64_t signed_power(int64_t x, int64_t y)
+{
+    if (y < 0)
+        return x == 1 || x == -1 ? (y % 2 == 0 ? 1 : x) : 0;
+    return (int64_t)power((uint64_t)x, (uint64_t)y);
+}
 
 REF_FLOATS(FLOAT_RUNS)
 REF_SIGNED(SIGNED_RUNS)
 REF_UNSIGNED(UNSIGNED_RUNS)
 
-#define BINARY_ROW(dtype)                                                                          \
-    [RDL_##dtype] = {                                                                              \
-        [RDL__K_BINARY_ADD] = add_##dtype, [RDL__K_BINARY_SUB] = sub_##dtype,                      \
-        [RDL__K_BINARY_MUL] = mul_##dtype, [RDL__K_BINARY_DIV] = div_##dtype,                      \
-        [RDL__K_BINARY_MAX] = max_##dtype, [RDL__K_BINARY_MIN] = min_##dtype,                      \
-    },
-#define BINARY_ROW_FLOAT(dtype, type) BINARY_ROW(dtype)
-#define BINARY_ROW_INT(dtype, type, wide) BINARY_ROW(dtype)
-static const binary_run_fn binary_runs[RDL_BF16 + 1][RDL__K_BINARY_MIN + 1] = {
+#define BINARY_ENTRIES(dtype)                                                                      \
+    [RDL__K_BINARY_ADD] = add_##dtype, [RDL__K_BINARY_SUB] = sub_##dtype,                          \
+    [RDL__K_BINARY_MUL] = mul_##dtype, [RDL__K_BINARY_DIV] = div_##dtype,                          \
+    [RDL__K_BINARY_MAX] = max_##dtype, [RDL__K_BINARY_MIN] = min_##dtype,                          \
+    [RDL__K_BINARY_PRELU] = prelu_##dtype, [RDL__K_BINARY_POW] = pow_##dtype,                      \
+    [RDL__K_BINARY_MOD] = mod_##dtype, [RDL__K_BINARY_FMOD] = fmod_##dtype
+#define BINARY_ROW_FLOAT(dtype, type)                                                              \
+    [RDL_##dtype] = {BINARY_ENTRIES(dtype), [RDL__K_BINARY_DIV_OR_ZERO] = div_or_zero_##dtype},
+#define BINARY_ROW_INT(dtype, type, wide)                                                          \
+    [RDL_##dtype] = {BINARY_ENTRIES(dtype),                                                        \
+                     [RDL__K_BINARY_BIT_AND] = bit_and_##dtype,                                    \
+                     [RDL__K_BINARY_BIT_OR] = bit_or_##dtype,                                      \
+                     [RDL__K_BINARY_BIT_XOR] = bit_xor_##dtype,                                    \
+                     [RDL__K_BINARY_SHIFT_LEFT] = shift_left_##dtype,                              \
+                     [RDL__K_BINARY_SHIFT_RIGHT] = shift_right_##dtype},
+static const binary_run_fn binary_runs[RDL_BF16 + 1][RDL__K_BINARY_OPS] = {
     REF_FLOATS(BINARY_ROW_FLOAT) REF_SIGNED(BINARY_ROW_INT) REF_UNSIGNED(BINARY_ROW_INT)};
 
-bool rdl__k_binary_takes(enum rdl_dtype dtype)
+bool rdl__k_binary_takes(enum rdl__k_binary_op op, enum rdl_dtype dtype)
 {
-    return (unsigned)dtype <= RDL_BF16 && binary_runs[dtype][0] != NULL;
+    return (unsigned)dtype <= RDL_BF16 && binary_runs[dtype][op] != NULL;
+}
+
+bool rdl__k_binary_f32_has(enum rdl__k_binary_op op)
+{
+    return op <= RDL__K_BINARY_DIV_OR_ZERO;
 }
 
 /* act.h on scalars. */
@@ -188,6 +252,26 @@ typedef void (*unary_run_fn)(const void *x, void *y, int64_t n, const void *lo, 
         }                                                                                          \
     }
 
+/* Cut towards zero; what is too large becomes the end of the range. */
+static int64_t whole(double x)
+{
+    return x >= 0x1p63 ? INT64_MAX : x <= -0x1p63 ? INT64_MIN : x == x ? (int64_t)x : 0;
+}
+
+/* Integers are shrunk as real numbers. */
+#define SHRINK_RUN(name, type)                                                                     \
+    static void name(const void *vx, void *vy, int64_t n, const void *lo, const void *hi,          \
+                     double a, double b)                                                           \
+    {                                                                                              \
+        (void)lo, (void)hi;                                                                        \
+        const type *xs = vx;                                                                       \
+        type *ys = vy;                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const double x = (double)xs[i];                                                        \
+            ys[i] = (type)whole(x < -b ? x + a : x > b ? x - a : 0.0);                             \
+        }                                                                                          \
+    }
+
 #define LOW(type, x) ((type)0 > (x) ? (type)0 : (x))
 #define HIGH(type, x, hi) ((type)(hi) < (x) ? (type)(hi) : (x))
 #define FLOAT_UNARY(dtype, type)                                                                   \
@@ -206,19 +290,67 @@ typedef void (*unary_run_fn)(const void *x, void *y, int64_t n, const void *lo, 
     UNARY_RUN(log_##dtype, type, log((double)x))                                                   \
     UNARY_RUN(floor_##dtype, type, floor((double)x))                                               \
     UNARY_RUN(ceil_##dtype, type, ceil((double)x))                                                 \
-    UNARY_RUN(erf_##dtype, type, erf((double)x))
+    UNARY_RUN(erf_##dtype, type, erf((double)x))                                                   \
+    UNARY_RUN(round_##dtype, type, rint((double)x))                                                \
+    UNARY_RUN(sign_##dtype, type, x > 0 ? 1 : x < 0 ? -1 : x)                                      \
+    UNARY_RUN(leaky_relu_##dtype, type, x < 0 ? a * x : x)                                         \
+    UNARY_RUN(elu_##dtype, type, x < 0 ? (double)a * expm1((double)x) : (double)x)                 \
+    UNARY_RUN(selu_##dtype, type, (double)b *(x <= 0 ? (double)a * expm1((double)x) : (double)x))  \
+    UNARY_RUN(celu_##dtype, type,                                                                  \
+              x > 0    ? (double)x                                                                 \
+              : x == x ? fmin(0.0, (double)a * expm1((double)x / (double)a))                       \
+                       : (double)x)                                                                \
+    UNARY_RUN(thresholded_relu_##dtype, type, x > a || x != x ? x : 0)                             \
+    UNARY_RUN(softplus_##dtype, type, softplus((double)x))                                         \
+    UNARY_RUN(softsign_##dtype, type, (double)x / (1.0 + fabs((double)x)))                         \
+    UNARY_RUN(mish_##dtype, type, (double)x *tanh(softplus((double)x)))                            \
+    UNARY_RUN(gelu_##dtype, type, 0.5 * (double)x * erfc(-(double)x * 0.70710678118654752))        \
+    UNARY_RUN(gelu_tanh_##dtype, type, gelu_tanh((double)x))                                       \
+    UNARY_RUN(swish_##dtype, type, (double)x / (1.0 + exp(-(double)a * (double)x)))                \
+    UNARY_RUN(shrink_##dtype, type, x<-b ? x + a : x> b ? x - a : x == x ? 0 : x)                  \
+    UNARY_RUN(sin_##dtype, type, sin((double)x))                                                   \
+    UNARY_RUN(cos_##dtype, type, cos((double)x))                                                   \
+    UNARY_RUN(tan_##dtype, type, tan((double)x))                                                   \
+    UNARY_RUN(asin_##dtype, type, asin((double)x))                                                 \
+    UNARY_RUN(acos_##dtype, type, acos((double)x))                                                 \
+    UNARY_RUN(atan_##dtype, type, atan((double)x))                                                 \
+    UNARY_RUN(sinh_##dtype, type, sinh((double)x))                                                 \
+    UNARY_RUN(cosh_##dtype, type, cosh((double)x))                                                 \
+    UNARY_RUN(asinh_##dtype, type, asinh((double)x))                                               \
+    UNARY_RUN(acosh_##dtype, type, acosh((double)x))                                               \
+    UNARY_RUN(atanh_##dtype, type, atanh((double)x))
 #define SIGNED_UNARY(dtype, type, wide)                                                            \
     CLIP_RUN(clip_##dtype, type)                                                                   \
     UNARY_RUN(relu_##dtype, type, x < 0 ? 0 : x)                                                   \
     UNARY_RUN(neg_##dtype, type, (wide)0 - (wide)x)                                                \
-    UNARY_RUN(abs_##dtype, type, x < 0 ? (wide)0 - (wide)x : (wide)x)
+    UNARY_RUN(abs_##dtype, type, x < 0 ? (wide)0 - (wide)x : (wide)x)                              \
+    UNARY_RUN(sign_##dtype, type, x > 0 ? 1 : x < 0 ? -1 : 0)                                      \
+    UNARY_RUN(bit_not_##dtype, type, ~(wide)x)                                                     \
+    SHRINK_RUN(shrink_##dtype, type)
 #define UNSIGNED_UNARY(dtype, type, wide)                                                          \
     CLIP_RUN(clip_##dtype, type)                                                                   \
-    UNARY_RUN(same_##dtype, type, x)
+    UNARY_RUN(same_##dtype, type, x)                                                               \
+    UNARY_RUN(sign_##dtype, type, x > 0)                                                           \
+    UNARY_RUN(bit_not_##dtype, type, ~(wide)x)                                                     \
+    SHRINK_RUN(shrink_##dtype, type)
+
+/* log(1 + exp(x)) without overflow. */
+static double softplus(double x)
+{
+    return x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+
+static double gelu_tanh(double x)
+{
+    const double t = 0.79788456080286536 * (x + 0.044715 * x * x * x);
+    /* 1 + tanh(t) as a quotient: it does not cancel. */
+    return x / (1.0 + exp(-2.0 * t));
+}
 
 REF_FLOATS(FLOAT_UNARY)
 REF_SIGNED(SIGNED_UNARY)
 REF_UNSIGNED(UNSIGNED_UNARY)
+UNARY_RUN(not_BOOL, uint8_t, x == 0)
 
 #define UNARY_ROW_FLOAT(dtype, type)                                                               \
     [RDL_##dtype] = {                                                                              \
@@ -237,22 +369,49 @@ REF_UNSIGNED(UNSIGNED_UNARY)
         [RDL__K_UNARY_FLOOR] = floor_##dtype,                                                      \
         [RDL__K_UNARY_CEIL] = ceil_##dtype,                                                        \
         [RDL__K_UNARY_ERF] = erf_##dtype,                                                          \
+        [RDL__K_UNARY_ROUND] = round_##dtype,                                                      \
+        [RDL__K_UNARY_SIGN] = sign_##dtype,                                                        \
+        [RDL__K_UNARY_LEAKY_RELU] = leaky_relu_##dtype,                                            \
+        [RDL__K_UNARY_ELU] = elu_##dtype,                                                          \
+        [RDL__K_UNARY_SELU] = selu_##dtype,                                                        \
+        [RDL__K_UNARY_CELU] = celu_##dtype,                                                        \
+        [RDL__K_UNARY_THRESHOLDED_RELU] = thresholded_relu_##dtype,                                \
+        [RDL__K_UNARY_SOFTPLUS] = softplus_##dtype,                                                \
+        [RDL__K_UNARY_SOFTSIGN] = softsign_##dtype,                                                \
+        [RDL__K_UNARY_MISH] = mish_##dtype,                                                        \
+        [RDL__K_UNARY_GELU] = gelu_##dtype,                                                        \
+        [RDL__K_UNARY_GELU_TANH] = gelu_tanh_##dtype,                                              \
+        [RDL__K_UNARY_SWISH] = swish_##dtype,                                                      \
+        [RDL__K_UNARY_SHRINK] = shrink_##dtype,                                                    \
+        [RDL__K_UNARY_SIN] = sin_##dtype,                                                          \
+        [RDL__K_UNARY_COS] = cos_##dtype,                                                          \
+        [RDL__K_UNARY_TAN] = tan_##dtype,                                                          \
+        [RDL__K_UNARY_ASIN] = asin_##dtype,                                                        \
+        [RDL__K_UNARY_ACOS] = acos_##dtype,                                                        \
+        [RDL__K_UNARY_ATAN] = atan_##dtype,                                                        \
+        [RDL__K_UNARY_SINH] = sinh_##dtype,                                                        \
+        [RDL__K_UNARY_COSH] = cosh_##dtype,                                                        \
+        [RDL__K_UNARY_ASINH] = asinh_##dtype,                                                      \
+        [RDL__K_UNARY_ACOSH] = acosh_##dtype,                                                      \
+        [RDL__K_UNARY_ATANH] = atanh_##dtype,                                                      \
     },
 #define UNARY_ROW_SIGNED(dtype, type, wide)                                                        \
     [RDL_##dtype] = {                                                                              \
-        [RDL__K_UNARY_RELU] = relu_##dtype,                                                        \
-        [RDL__K_UNARY_CLIP] = clip_##dtype,                                                        \
-        [RDL__K_UNARY_NEG] = neg_##dtype,                                                          \
-        [RDL__K_UNARY_ABS] = abs_##dtype,                                                          \
+        [RDL__K_UNARY_RELU] = relu_##dtype,       [RDL__K_UNARY_CLIP] = clip_##dtype,              \
+        [RDL__K_UNARY_NEG] = neg_##dtype,         [RDL__K_UNARY_ABS] = abs_##dtype,                \
+        [RDL__K_UNARY_SIGN] = sign_##dtype,       [RDL__K_UNARY_SHRINK] = shrink_##dtype,          \
+        [RDL__K_UNARY_BIT_NOT] = bit_not_##dtype,                                                  \
     },
 #define UNARY_ROW_UNSIGNED(dtype, type, wide)                                                      \
     [RDL_##dtype] = {                                                                              \
-        [RDL__K_UNARY_RELU] = same_##dtype,                                                        \
-        [RDL__K_UNARY_CLIP] = clip_##dtype,                                                        \
-        [RDL__K_UNARY_ABS] = same_##dtype,                                                         \
+        [RDL__K_UNARY_RELU] = same_##dtype,     [RDL__K_UNARY_CLIP] = clip_##dtype,                \
+        [RDL__K_UNARY_ABS] = same_##dtype,      [RDL__K_UNARY_SIGN] = sign_##dtype,                \
+        [RDL__K_UNARY_SHRINK] = shrink_##dtype, [RDL__K_UNARY_BIT_NOT] = bit_not_##dtype,          \
     },
-static const unary_run_fn unary_runs[RDL_BF16 + 1][RDL__K_UNARY_ERF + 1] = {
-    REF_FLOATS(UNARY_ROW_FLOAT) REF_SIGNED(UNARY_ROW_SIGNED) REF_UNSIGNED(UNARY_ROW_UNSIGNED)};
+static const unary_run_fn unary_runs[RDL_BF16 + 1][RDL__K_UNARY_OPS] = {
+    REF_FLOATS(UNARY_ROW_FLOAT) REF_SIGNED(UNARY_ROW_SIGNED)
+        REF_UNSIGNED(UNARY_ROW_UNSIGNED)[RDL_BOOL] = {[RDL__K_UNARY_NOT] = not_BOOL},
+};
 
 bool rdl__k_unary_takes(enum rdl__k_unary_op op, enum rdl_dtype dtype)
 {
@@ -261,7 +420,7 @@ bool rdl__k_unary_takes(enum rdl__k_unary_op op, enum rdl_dtype dtype)
 
 bool rdl__k_unary_f32_has(enum rdl__k_unary_op op)
 {
-    return op <= RDL__K_UNARY_RECIPROCAL;
+    return op <= RDL__K_UNARY_SWISH;
 }
 
 enum rdl_status rdl__k_unary_ref(const struct rdl__kernel_call *call)

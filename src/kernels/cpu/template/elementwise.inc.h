@@ -6,10 +6,10 @@
 #define RDL_KERNELS_CPU_TEMPLATE_ELEMENTWISE_INC_H
 
 #include "kernels/cpu/template/act.inc.h"
-#include "kernels/cpu/template/exp.inc.h"
+#include "kernels/cpu/template/math.inc.h"
 #include "kernels/elementwise.h"
 
-static ALWAYS_INLINE vf binary_one(enum rdl__k_binary_op op, vf a, vf b)
+static ALWAYS_INLINE vf binary_one(const enum rdl__k_binary_op op, vf a, vf b)
 {
     switch (op) {
     case RDL__K_BINARY_ADD:
@@ -24,8 +24,13 @@ static ALWAYS_INLINE vf binary_one(enum rdl__k_binary_op op, vf a, vf b)
         return vf_select(a != a, a, vf_max(a, b));
     case RDL__K_BINARY_MIN:
         return vf_select(a != a, a, vf_min(a, b));
+    case RDL__K_BINARY_PRELU:
+        return vf_select(a < vf_set1(0.0f), a * b, a);
+    case RDL__K_BINARY_DIV_OR_ZERO:
+        return vf_select(b == vf_set1(0.0f), vf_set1(0.0f), a / b);
+    default:
+        return a;
     }
-    return a;
 }
 
 /* A run; op, splat_a and splat_b are constants of each caller. An operand that is one number is read
@@ -77,14 +82,14 @@ typedef void (*binary_run_fn)(const float *a, const float *b, float *out, int64_
     {                                                                                              \
         binary_run(RDL__K_BINARY_##name, true, true, a, b, out, n, act);                           \
     }
-RDL__K_BINARY_LIST(BINARY_DEFINE)
+RDL__K_BINARY_F32_LIST(BINARY_DEFINE)
 #undef BINARY_DEFINE
 
 /* By operator, whether a moves, whether b moves. */
 #define BINARY_ENTRY(name)                                                                         \
     [RDL__K_BINARY_##name] = {{binary_##name##_ss, binary_##name##_sv},                            \
                               {binary_##name##_vs, binary_##name##_vv}},
-static const binary_run_fn binary_runs[][2][2] = {RDL__K_BINARY_LIST(BINARY_ENTRY)};
+static const binary_run_fn binary_runs[][2][2] = {RDL__K_BINARY_F32_LIST(BINARY_ENTRY)};
 #undef BINARY_ENTRY
 
 enum rdl_status RDL_ISA(rdl__k_binary_f32)(const struct rdl__kernel_call *call)
@@ -111,6 +116,43 @@ enum rdl_status RDL_ISA(rdl__k_binary_f32)(const struct rdl__kernel_call *call)
     return RDL_OK;
 }
 
+/* The linear units that bend at 0 with an exponential below it. */
+static ALWAYS_INLINE vf unary_exponential_unit(const enum rdl__k_unary_op op, vf x, vf a, vf b)
+{
+    const vf zero = vf_set1(0.0f);
+    const vf below = vf_min(zero, x);
+    if (op == RDL__K_UNARY_CELU) {
+        const vf y = vf_min(zero, a * vf_expm1_of_negative(vf_min(zero, x / a)));
+        return vf_select(x != x, x, vf_max(zero, x) + y);
+    }
+    const vf y = vf_select(x < zero, a * vf_expm1_of_negative(below), x);
+    return op == RDL__K_UNARY_SELU ? b * y : y;
+}
+
+/* Those that grow as x on the right and vanish on the left. */
+static ALWAYS_INLINE vf unary_soft(const enum rdl__k_unary_op op, vf x)
+{
+    const vf zero = vf_set1(0.0f), one = vf_set1(1.0f), two = vf_set1(2.0f);
+    if (op == RDL__K_UNARY_SOFTPLUS)
+        return vf_max(zero, x) + vf_log1p_of_part(vf_exp(-vf_abs(x)));
+    if (op == RDL__K_UNARY_SOFTSIGN)
+        return x / (one + vf_abs(x));
+    /* MISH: with e = exp(x), tanh(log(1 + e)) = w / (w + 2), w = e * (e + 2); from 20 on it is 1. */
+    const vf e = vf_exp(vf_min(vf_set1(20.0f), x)), w = e * (e + two);
+    return x * (w / (w + two));
+}
+
+static ALWAYS_INLINE vf unary_gated(const enum rdl__k_unary_op op, vf x, vf a)
+{
+    const vf one = vf_set1(1.0f), half = vf_set1(0.5f);
+    if (op == RDL__K_UNARY_GELU)
+        return half * x * (one + vf_erf(x * vf_set1(0.707106781f)));
+    vf gate = a * x;
+    if (op == RDL__K_UNARY_GELU_TANH) /* (1 + tanh(t)) / 2 = 1 / (1 + exp(-2 t)) */
+        gate = vf_set1(1.59576912f) * vf_fma(vf_set1(0.044715f) * x * x, x, x);
+    return x / (one + vf_exp(-gate));
+}
+
 static ALWAYS_INLINE vf unary_one(const enum rdl__k_unary_op op, vf x, vf a, vf b)
 {
     switch (op) {
@@ -127,9 +169,35 @@ static ALWAYS_INLINE vf unary_one(const enum rdl__k_unary_op op, vf x, vf a, vf 
     case RDL__K_UNARY_NEG:
         return -x;
     case RDL__K_UNARY_ABS:
-        return (vf)((vi)x & 0x7fffffff);
+        return vf_abs(x);
     case RDL__K_UNARY_RECIPROCAL:
         return vf_set1(1.0f) / x;
+    case RDL__K_UNARY_SQRT:
+        return vf_sqrt(x);
+    case RDL__K_UNARY_EXP:
+        return vf_exp(x);
+    case RDL__K_UNARY_TANH:
+        return vf_tanh(x);
+    case RDL__K_UNARY_LOG:
+        return vf_log(x);
+    case RDL__K_UNARY_ERF:
+        return vf_erf(x);
+    case RDL__K_UNARY_LEAKY_RELU:
+        return vf_select(x < vf_set1(0.0f), a * x, x);
+    case RDL__K_UNARY_ELU:
+    case RDL__K_UNARY_SELU:
+    case RDL__K_UNARY_CELU:
+        return unary_exponential_unit(op, x, a, b);
+    case RDL__K_UNARY_THRESHOLDED_RELU:
+        return vf_select(x <= a, vf_set1(0.0f), x);
+    case RDL__K_UNARY_SOFTPLUS:
+    case RDL__K_UNARY_SOFTSIGN:
+    case RDL__K_UNARY_MISH:
+        return unary_soft(op, x);
+    case RDL__K_UNARY_GELU:
+    case RDL__K_UNARY_GELU_TANH:
+    case RDL__K_UNARY_SWISH:
+        return unary_gated(op, x, a);
     default:
         return x;
     }
@@ -165,14 +233,7 @@ enum rdl_status RDL_ISA(rdl__k_unary_f32)(const struct rdl__kernel_call *call)
         b = vf_set1(call->bind[3] != NULL ? *(const float *)call->bind[3] : __builtin_inff());
     }
     switch (p->op) {
-        UNARY_CASE(RELU)
-        UNARY_CASE(CLIP)
-        UNARY_CASE(HARD_SWISH)
-        UNARY_CASE(HARD_SIGMOID)
-        UNARY_CASE(SIGMOID)
-        UNARY_CASE(NEG)
-        UNARY_CASE(ABS)
-        UNARY_CASE(RECIPROCAL)
+        RDL__K_UNARY_F32_LIST(UNARY_CASE)
     default:
         return RDL_ERR_INTERNAL;
     }

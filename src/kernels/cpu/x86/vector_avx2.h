@@ -92,6 +92,11 @@ static inline vf vf_min(vf a, vf b)
     return _mm256_min_ps(a, b);
 }
 
+static inline vf vf_sqrt(vf v)
+{
+    return _mm256_sqrt_ps(v);
+}
+
 static inline vf vf_even(vf a, vf b)
 {
     return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);

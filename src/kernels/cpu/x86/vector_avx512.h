@@ -74,6 +74,11 @@ static inline vf vf_min(vf a, vf b)
     return _mm512_min_ps(a, b);
 }
 
+static inline vf vf_sqrt(vf v)
+{
+    return _mm512_sqrt_ps(v);
+}
+
 static inline vf vf_even(vf a, vf b)
 {
     return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
