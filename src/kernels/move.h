@@ -42,8 +42,11 @@ struct rdl__k_gather {
     int32_t elem_bytes;
     bool wide; /* indices are i64, else i32 */
     int64_t outer, axis, inner, count;
+    int64_t tile_rows; /* rows of out, [outer * count], a tile */
 };
-/** A tile an outer index. @return RDL_ERR_RUNTIME if an index is outside [-axis, axis). */
+/** Sets the tiles; returns their number. */
+size_t rdl__k_gather_plan(struct rdl__k_gather *params);
+/** @return RDL_ERR_RUNTIME if an index is outside [-axis, axis). */
 enum rdl_status rdl__k_gather(const struct rdl__kernel_call *call);
 
 /** Parameters of rdl__k_store; the bytes follow the struct in the blob. Binding: out. */

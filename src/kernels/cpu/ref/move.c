@@ -74,20 +74,43 @@ enum rdl_status rdl__k_move(const struct rdl__kernel_call *call)
     return RDL_OK;
 }
 
+size_t rdl__k_gather_plan(struct rdl__k_gather *params)
+{
+    const int64_t rows = params->outer * params->count;
+    params->tile_rows = params->inner < TILE_ELEMS ? TILE_ELEMS / (params->inner + 1) + 1 : 1;
+    return (size_t)((rows + params->tile_rows - 1) / params->tile_rows);
+}
+
+/* Copies one row; a length that the caller knows becomes a move of a register. */
+static inline void copy_row(char *out, const char *row, size_t bytes)
+{
+    if (bytes == 4)
+        memcpy(out, row, 4);
+    else if (bytes == 8)
+        memcpy(out, row, 8);
+    else
+        memcpy(out, row, bytes);
+}
+
 enum rdl_status rdl__k_gather(const struct rdl__kernel_call *call)
 {
     const struct rdl__k_gather *p = call->params;
     const size_t row = (size_t)p->inner * (size_t)p->elem_bytes;
-    for (size_t o = call->tile_begin; o < call->tile_end; o++) {
-        const char *data = (const char *)call->bind[0] + o * (size_t)p->axis * row;
-        char *out = (char *)call->bind[2] + o * (size_t)p->count * row;
-        for (int64_t i = 0; i < p->count; i++, out += row) {
-            int64_t index =
-                p->wide ? ((const int64_t *)call->bind[1])[i] : ((const int32_t *)call->bind[1])[i];
-            index += index < 0 ? p->axis : 0;
-            if (index < 0 || index >= p->axis)
-                return RDL_ERR_RUNTIME;
-            memcpy(out, data + (size_t)index * row, row);
+    const int64_t rows = p->outer * p->count, at = (int64_t)call->tile_begin * p->tile_rows;
+    int64_t end = (int64_t)call->tile_end * p->tile_rows, i = at % p->count;
+    end = end < rows ? end : rows;
+    const char *data = (const char *)call->bind[0] + (size_t)(at / p->count * p->axis) * row;
+    char *out = (char *)call->bind[2] + (size_t)at * row;
+    for (int64_t r = at; r < end; r++, out += row) {
+        int64_t index =
+            p->wide ? ((const int64_t *)call->bind[1])[i] : ((const int32_t *)call->bind[1])[i];
+        index += index < 0 ? p->axis : 0;
+        if (index < 0 || index >= p->axis)
+            return RDL_ERR_RUNTIME;
+        copy_row(out, data + (size_t)index * row, row);
+        if (++i == p->count) {
+            i = 0;
+            data += (size_t)p->axis * row;
         }
     }
     return RDL_OK;
