@@ -22,14 +22,31 @@ size_t rdl__k_move_plan(struct rdl__k_move *params);
 /** Copies every element of the walk: Transpose, Slice, Concat, Expand are strides. */
 enum rdl_status rdl__k_move(const struct rdl__kernel_call *call);
 
+/** Copies n elements from s on, ss apart, to d on, sd apart (in elements; ss 0 repeats one). */
+void rdl__k_move_run(int32_t elem_bytes, const void *s, int64_t ss, void *d, int64_t sd, int64_t n);
+
+/** Parameters of rdl__k_fill. Binding: out. */
+struct rdl__k_fill {
+    int32_t elem_bytes; /* 1, 2, 4 or 8 */
+    unsigned char value[8];
+    int64_t count, tile_elems;
+};
+/** Sets count and tiles; returns the number of tiles. */
+size_t rdl__k_fill_plan(struct rdl__k_fill *params, int64_t count);
+/** Writes one value everywhere. Source: ONNX ConstantOfShape@9. */
+enum rdl_status rdl__k_fill(const struct rdl__kernel_call *call);
+
 /** Parameters of rdl__k_gather. Bindings: data [outer, axis, inner], indices [count], out [outer,
  * count, inner]. */
 struct rdl__k_gather {
     int32_t elem_bytes;
     bool wide; /* indices are i64, else i32 */
     int64_t outer, axis, inner, count;
+    int64_t tile_rows; /* rows of out, [outer * count], a tile */
 };
-/** A tile an outer index. @return RDL_ERR_RUNTIME if an index is outside [-axis, axis). */
+/** Sets the tiles; returns their number. */
+size_t rdl__k_gather_plan(struct rdl__k_gather *params);
+/** @return RDL_ERR_RUNTIME if an index is outside [-axis, axis). */
 enum rdl_status rdl__k_gather(const struct rdl__kernel_call *call);
 
 /** Parameters of rdl__k_store; the bytes follow the struct in the blob. Binding: out. */

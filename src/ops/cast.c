@@ -1,16 +1,14 @@
 /*
- * Cast. Every pair of dtypes but strings.
+ * Cast and CastLike. Every pair of dtypes but strings.
  */
 #include "ops/common.h"
 
 #include <inttypes.h>
 
+/* The dtype that attribute "to" names; NONE if it names none. */
 static enum rdl_dtype target(const struct rdl__node *node)
 {
-    const int64_t to = rdl__attr_int(node, "to", 0);
-    if (to < 0 || to > RDL_BF16 || rdl_dtype_size((enum rdl_dtype)to) == 0)
-        return RDL_DTYPE_NONE;
-    return (enum rdl_dtype)to;
+    return rdl__op_dtype(node, "to", RDL_DTYPE_NONE);
 }
 
 static enum rdl_status check_cast(const struct rdl__node *node, struct rdl_error *error)
@@ -57,3 +55,32 @@ const struct rdl__op rdl__op_Cast_6 = {.domain = "",
                                        .check = check_cast,
                                        .infer = infer_cast,
                                        .lower = lower_cast};
+
+static enum rdl_status check_cast_like(const struct rdl__node *node, struct rdl_error *error)
+{
+    static const struct rdl__attr_rule rules[] = {{"round_mode", RDL__ATTR_STRING, false},
+                                                  {"saturate", RDL__ATTR_INT, false}};
+    return RDL__CHECK_ATTRS(node, rules, error);
+}
+
+static enum rdl_status infer_cast_like(const struct rdl__infer *infer)
+{
+    for (uint32_t i = 0; i < 2; i++)
+        if (infer->in[i].dtype == RDL_STRING)
+            return rdl__op_bad_dtype(infer, i);
+    infer->out[0].dtype = infer->in[1].dtype;
+    infer->out[0].shape = infer->in[0].shape;
+    return RDL_OK;
+}
+
+/* CastLike@15 (19: saturate, 21, ...: more dtypes; 24: round_mode). */
+const struct rdl__op rdl__op_CastLike_15 = {.domain = "",
+                                            .name = "CastLike",
+                                            .since = 15,
+                                            .min_inputs = 2,
+                                            .max_inputs = 2,
+                                            .min_outputs = 1,
+                                            .max_outputs = 1,
+                                            .check = check_cast_like,
+                                            .infer = infer_cast_like,
+                                            .lower = lower_cast};

@@ -70,6 +70,15 @@ enum rdl_status rdl__op_axis(struct rdl_error *error, int64_t axis, int32_t rank
     return RDL_OK;
 }
 
+enum rdl_dtype rdl__op_dtype(const struct rdl__node *node, const char *attr,
+                             enum rdl_dtype otherwise)
+{
+    const int64_t number = rdl__attr_int(node, attr, otherwise);
+    if (number < 0 || number > RDL_BF16 || rdl_dtype_size((enum rdl_dtype)number) == 0)
+        return RDL_DTYPE_NONE;
+    return (enum rdl_dtype)number;
+}
+
 enum rdl_status rdl__op_ints(const struct rdl__infer *infer, uint32_t i, int64_t *values,
                              size_t max, size_t *count)
 {

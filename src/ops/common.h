@@ -39,6 +39,11 @@ enum rdl_status rdl__op_out_as_input(const struct rdl__infer *infer);
 /** *at = axis counted from the front; fails unless axis is in [-rank, rank). */
 enum rdl_status rdl__op_axis(struct rdl_error *error, int64_t axis, int32_t rank, int32_t *at);
 
+/** The dtype that an attribute names by its number in TensorProto.DataType; `otherwise` if the node
+ * lacks it; RDL_DTYPE_NONE if the number names none of ours. */
+enum rdl_dtype rdl__op_dtype(const struct rdl__node *node, const char *attr,
+                             enum rdl_dtype otherwise);
+
 /** The elements of a 1-D (or scalar) i64 or i32 input whose data are known, widened; at most max.
  * Fails if it has another dtype or rank, or more elements. */
 enum rdl_status rdl__op_ints(const struct rdl__infer *infer, uint32_t i, int64_t *values,

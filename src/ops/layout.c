@@ -366,14 +366,15 @@ static enum rdl_status lower_gather(const struct rdl__lower *lower)
         return rdl__op_no_kernel(lower, RDL_STRING);
     int32_t axis;
     RDL_TRY(rdl__op_axis(lower->error, rdl__attr_int(lower->node, "axis", 0), x->rank, &axis));
-    const struct rdl__k_gather params = {.elem_bytes = (int32_t)rdl_dtype_size(lower->in[0].dtype),
-                                         .wide = lower->in[1].dtype == RDL_I64,
-                                         .outer = rdl__shape_product(x, 0, axis),
-                                         .axis = x->dims[axis],
-                                         .inner = rdl__shape_product(x, axis + 1, x->rank),
-                                         .count = (int64_t)rdl__shape_count(&lower->in[1].shape)};
+    struct rdl__k_gather params = {.elem_bytes = (int32_t)rdl_dtype_size(lower->in[0].dtype),
+                                   .wide = lower->in[1].dtype == RDL_I64,
+                                   .outer = rdl__shape_product(x, 0, axis),
+                                   .axis = x->dims[axis],
+                                   .inner = rdl__shape_product(x, axis + 1, x->rank),
+                                   .count = (int64_t)rdl__shape_count(&lower->in[1].shape)};
     const struct rdl__operand bind[] = {RDL__IN(0), RDL__IN(1), RDL__OUT(0)};
-    return RDL__OP_STEP(lower, rdl__k_gather, params, (size_t)params.outer, bind);
+    const size_t tiles = rdl__k_gather_plan(&params);
+    return RDL__OP_STEP(lower, rdl__k_gather, params, tiles, bind);
 }
 
 /* Gather@1 (11: negative indices, 13: more dtypes). */

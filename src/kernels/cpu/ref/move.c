@@ -22,6 +22,12 @@ size_t rdl__k_move_plan(struct rdl__k_move *params)
     {                                                                                              \
         const uint##bits##_t *s = vs;                                                              \
         uint##bits##_t *d = vd;                                                                    \
+        if (ss == 0 && sd == 1) {                                                                  \
+            const uint##bits##_t value = *s;                                                       \
+            for (int64_t i = 0; i < n; i++)                                                        \
+                d[i] = value;                                                                      \
+            return;                                                                                \
+        }                                                                                          \
         for (int64_t i = 0; i < n; i++)                                                            \
             d[i * sd] = s[i * ss];                                                                 \
     }
@@ -30,7 +36,7 @@ MOVE_RUN(16)
 MOVE_RUN(32)
 MOVE_RUN(64)
 
-static void run(int32_t bytes, const void *s, int64_t ss, void *d, int64_t sd, int64_t n)
+void rdl__k_move_run(int32_t bytes, const void *s, int64_t ss, void *d, int64_t sd, int64_t n)
 {
     if (ss == 1 && sd == 1)
         memcpy(d, s, (size_t)n * (size_t)bytes);
@@ -59,8 +65,8 @@ enum rdl_status rdl__k_move(const struct rdl__kernel_call *call)
     while (at < end) {
         int64_t n = p->walk.dims[last] - place;
         n = n < end - at ? n : end - at;
-        run(p->elem_bytes, src + (walk.offset[0] + place * ss) * p->elem_bytes, ss,
-            dst + (walk.offset[1] + place * sd) * p->elem_bytes, sd, n);
+        rdl__k_move_run(p->elem_bytes, src + (walk.offset[0] + place * ss) * p->elem_bytes, ss,
+                        dst + (walk.offset[1] + place * sd) * p->elem_bytes, sd, n);
         at += n;
         place = 0;
         rdl__k_walk_next(&p->walk, &walk);
@@ -68,20 +74,43 @@ enum rdl_status rdl__k_move(const struct rdl__kernel_call *call)
     return RDL_OK;
 }
 
+size_t rdl__k_gather_plan(struct rdl__k_gather *params)
+{
+    const int64_t rows = params->outer * params->count;
+    params->tile_rows = params->inner < TILE_ELEMS ? TILE_ELEMS / (params->inner + 1) + 1 : 1;
+    return (size_t)((rows + params->tile_rows - 1) / params->tile_rows);
+}
+
+/* Copies one row; a length that the caller knows becomes a move of a register. */
+static inline void copy_row(char *out, const char *row, size_t bytes)
+{
+    if (bytes == 4)
+        memcpy(out, row, 4);
+    else if (bytes == 8)
+        memcpy(out, row, 8);
+    else
+        memcpy(out, row, bytes);
+}
+
 enum rdl_status rdl__k_gather(const struct rdl__kernel_call *call)
 {
     const struct rdl__k_gather *p = call->params;
     const size_t row = (size_t)p->inner * (size_t)p->elem_bytes;
-    for (size_t o = call->tile_begin; o < call->tile_end; o++) {
-        const char *data = (const char *)call->bind[0] + o * (size_t)p->axis * row;
-        char *out = (char *)call->bind[2] + o * (size_t)p->count * row;
-        for (int64_t i = 0; i < p->count; i++, out += row) {
-            int64_t index =
-                p->wide ? ((const int64_t *)call->bind[1])[i] : ((const int32_t *)call->bind[1])[i];
-            index += index < 0 ? p->axis : 0;
-            if (index < 0 || index >= p->axis)
-                return RDL_ERR_RUNTIME;
-            memcpy(out, data + (size_t)index * row, row);
+    const int64_t rows = p->outer * p->count, at = (int64_t)call->tile_begin * p->tile_rows;
+    int64_t end = (int64_t)call->tile_end * p->tile_rows, i = at % p->count;
+    end = end < rows ? end : rows;
+    const char *data = (const char *)call->bind[0] + (size_t)(at / p->count * p->axis) * row;
+    char *out = (char *)call->bind[2] + (size_t)at * row;
+    for (int64_t r = at; r < end; r++, out += row) {
+        int64_t index =
+            p->wide ? ((const int64_t *)call->bind[1])[i] : ((const int32_t *)call->bind[1])[i];
+        index += index < 0 ? p->axis : 0;
+        if (index < 0 || index >= p->axis)
+            return RDL_ERR_RUNTIME;
+        copy_row(out, data + (size_t)index * row, row);
+        if (++i == p->count) {
+            i = 0;
+            data += (size_t)p->axis * row;
         }
     }
     return RDL_OK;
@@ -91,5 +120,23 @@ enum rdl_status rdl__k_store(const struct rdl__kernel_call *call)
 {
     const struct rdl__k_store *p = call->params;
     memcpy(call->bind[0], p->bytes, p->size_bytes);
+    return RDL_OK;
+}
+
+size_t rdl__k_fill_plan(struct rdl__k_fill *params, int64_t count)
+{
+    params->count = count;
+    params->tile_elems = TILE_ELEMS;
+    return (size_t)((count + TILE_ELEMS - 1) / TILE_ELEMS);
+}
+
+enum rdl_status rdl__k_fill(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_fill *p = call->params;
+    const int64_t at = (int64_t)call->tile_begin * p->tile_elems;
+    int64_t end = (int64_t)call->tile_end * p->tile_elems;
+    end = end < p->count ? end : p->count;
+    rdl__k_move_run(p->elem_bytes, p->value, 0, (char *)call->bind[0] + at * p->elem_bytes, 1,
+                    end - at);
     return RDL_OK;
 }

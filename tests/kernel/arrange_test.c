@@ -1,0 +1,633 @@
+/*
+ * Operators that move, index and generate, from node to numbers. Values are worked out by hand or by
+ * plain loops over the definition.
+ */
+#include "op_driver.h"
+
+#define I64S(...) ((const int64_t[]){__VA_ARGS__})
+#define COUNT_OF(a) ((int)(sizeof(a) / sizeof *(a)))
+/* The next input: 1-D i64 values. */
+#define INTS(c, ...) op_input((c), RDL_I64, I64S(__VA_ARGS__), 1, COUNT_OF(I64S(__VA_ARGS__)))
+/* Runs the case both ways; output 0 has these elements. */
+#define EXPECT(c, type, ...)                                                                       \
+    do {                                                                                           \
+        const type want_[] = {__VA_ARGS__};                                                        \
+        op_run_both(c);                                                                            \
+        assert_int_equal(COUNT_OF(want_), rdl__shape_count(&(c)->out[0].shape));                   \
+        assert_memory_equal(want_, (c)->data[0], sizeof want_);                                    \
+        op_end(c);                                                                                 \
+    } while (0)
+
+static const float numbers[24] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+                                  12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+
+static void begin(struct op_case *c, const char *type, int64_t opset, int rows, int cols)
+{
+    op_begin(c, type, opset);
+    op_input(c, RDL_F32, numbers, 2, rows, cols);
+}
+
+/* ------------------------------------------------------------------------------------------- pads */
+
+static void pad_every_mode_is_its_definition(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const float seven = 7;
+    begin(&c, "Pad", 13, 2, 2);
+    INTS(&c, 0, 1, 1, 2);
+    op_input(&c, RDL_F32, &seven, 0);
+    EXPECT(&c, float, 7, 0, 1, 7, 7, 7, 2, 3, 7, 7, 7, 7, 7, 7, 7);
+    begin(&c, "Pad", 18, 1, 3);
+    op_text(&c, "mode", "reflect");
+    INTS(&c, 3, 4);
+    op_input(&c, RDL_F32, NULL, 0);
+    INTS(&c, -1);
+    EXPECT(&c, float, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2);
+    begin(&c, "Pad", 11, 3, 2);
+    op_text(&c, "mode", "reflect");
+    INTS(&c, 2, 0, 1, 0);
+    EXPECT(&c, float, 4, 5, 2, 3, 0, 1, 2, 3, 4, 5, 2, 3);
+    begin(&c, "Pad", 11, 2, 2);
+    op_text(&c, "mode", "edge");
+    INTS(&c, 1, 2, 0, 1);
+    EXPECT(&c, float, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 2, 2, 2, 3, 3);
+    begin(&c, "Pad", 19, 1, 3);
+    op_text(&c, "mode", "wrap");
+    INTS(&c, 0, 2, 0, 4);
+    EXPECT(&c, float, 1, 2, 0, 1, 2, 0, 1, 2, 0);
+    begin(&c, "Pad", 2, 2, 3);
+    op_ints(&c, "pads", 4, (int64_t)0, (int64_t)-1, (int64_t)1, (int64_t)-1);
+    op_float(&c, "value", 5.0f);
+    EXPECT(&c, float, 1, 4, 5);
+}
+
+static void pad_takes_other_dtypes_and_empty_inputs(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const int8_t bytes[2] = {1, 2}, fill = -1;
+    op_begin(&c, "Pad", 13);
+    op_input(&c, RDL_I8, bytes, 1, 2);
+    INTS(&c, 1, 2);
+    op_input(&c, RDL_I8, &fill, 0);
+    EXPECT(&c, int8_t, -1, 1, 2, -1, -1);
+    const double none[1] = {NAN};
+    op_begin(&c, "Pad", 13);
+    op_input(&c, RDL_F64, none, 2, 0, 2);
+    INTS(&c, 1, 0, 0, 0);
+    EXPECT(&c, double, 0, 0);
+    op_begin(&c, "Pad", 13);
+    op_input(&c, RDL_U16, ((const uint16_t[]){9}), 0);
+    op_input(&c, RDL_I64, none, 1, 0);
+    EXPECT(&c, uint16_t, 9);
+}
+
+static void pad_refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    struct op_case c;
+    begin(&c, "Pad", 13, 2, 2);
+    op_text(&c, "mode", "wrap"); /* since 19 */
+    INTS(&c, 0, 0, 0, 0);
+    op_fails(&c, RDL_ERR_MODEL, "mode \"wrap\"");
+    begin(&c, "Pad", 13, 2, 2);
+    INTS(&c, 0, 0, 0);
+    op_fails(&c, RDL_ERR_SHAPE, "3 pads for 2 axes");
+    begin(&c, "Pad", 13, 2, 2);
+    INTS(&c, -2, 0, -1, 0);
+    op_fails(&c, RDL_ERR_SHAPE, "do not fit axis 0");
+    begin(&c, "Pad", 13, 2, 2);
+    INTS(&c, INT64_MAX, 0, INT64_MAX, 0);
+    op_fails(&c, RDL_ERR_SHAPE, "do not fit axis 0");
+    begin(&c, "Pad", 13, 0, 2);
+    op_text(&c, "mode", "edge");
+    INTS(&c, 1, 0, 0, 0);
+    op_fails(&c, RDL_ERR_SHAPE, "no element to pad with");
+    begin(&c, "Pad", 18, 2, 2);
+    INTS(&c, 1, 1, 1, 1);
+    op_input(&c, RDL_F32, NULL, 0);
+    INTS(&c, 1, -1);
+    op_fails(&c, RDL_ERR_SHAPE, "axis 1 is named twice");
+    begin(&c, "Pad", 13, 2, 2);
+    INTS(&c, 0, 0, 0, 0);
+    op_input(&c, RDL_F32, numbers, 1, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "no scalar");
+    op_begin(&c, "Pad", 2);
+    op_input(&c, RDL_I32, numbers, 1, 2);
+    op_ints(&c, "pads", 2, (int64_t)0, (int64_t)0);
+    op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype i32");
+}
+
+static void center_crop_pad_cuts_and_fills(void **state)
+{
+    (void)state;
+    struct op_case c;
+    begin(&c, "CenterCropPad", 18, 1, 5);
+    INTS(&c, 2, 2);
+    EXPECT(&c, float, 1, 2, 0, 0);
+    begin(&c, "CenterCropPad", 18, 2, 2);
+    op_ints(&c, "axes", 1, (int64_t)-1);
+    INTS(&c, 5);
+    EXPECT(&c, float, 0, 0, 1, 0, 0, 0, 2, 3, 0, 0);
+    begin(&c, "CenterCropPad", 18, 2, 2);
+    INTS(&c, 5);
+    op_fails(&c, RDL_ERR_SHAPE, "1 sizes for 2 axes");
+    begin(&c, "CenterCropPad", 18, 2, 2);
+    INTS(&c, 5, -1);
+    op_fails(&c, RDL_ERR_SHAPE, "negative");
+}
+
+/* ---------------------------------------------------------------------------- expand, tile, split */
+
+static void expand_and_tile_repeat(void **state)
+{
+    (void)state;
+    struct op_case c;
+    begin(&c, "Expand", 13, 2, 1);
+    INTS(&c, 2, 1, 3);
+    EXPECT(&c, float, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1);
+    begin(&c, "Expand", 8, 1, 2);
+    INTS(&c, 3, 1);
+    EXPECT(&c, float, 0, 1, 0, 1, 0, 1);
+    begin(&c, "Expand", 8, 2, 2);
+    INTS(&c, 3, 1);
+    op_fails(&c, RDL_ERR_SHAPE, "do not broadcast");
+    begin(&c, "Tile", 6, 2, 2);
+    INTS(&c, 2, 3);
+    EXPECT(&c, float, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3);
+    begin(&c, "Tile", 13, 2, 2);
+    INTS(&c, 0, 3);
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 2, 0, 6);
+    op_end(&c);
+    begin(&c, "Tile", 13, 2, 2);
+    INTS(&c, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "1 repeats");
+    begin(&c, "Tile", 13, 2, 2);
+    INTS(&c, -1, 1);
+    op_fails(&c, RDL_ERR_SHAPE, "repeats -1");
+    begin(&c, "Tile", 13, 2, 2);
+    INTS(&c, INT64_MAX, 1);
+    op_fails(&c, RDL_ERR_OVERFLOW, "too long");
+}
+
+static void split_cuts_by_every_version(void **state)
+{
+    (void)state;
+    struct op_case c;
+    begin(&c, "Split", 11, 2, 4);
+    op_int(&c, "axis", -1);
+    op_ints(&c, "split", 2, (int64_t)1, (int64_t)3);
+    c.n_outputs = 2;
+    op_run_both(&c);
+    assert_memory_equal(c.data[0], ((float[]){0, 4}), 8);
+    assert_memory_equal(c.data[1], ((float[]){1, 2, 3, 5, 6, 7}), 24);
+    op_end(&c);
+    begin(&c, "Split", 18, 5, 1);
+    op_int(&c, "num_outputs", 3);
+    c.n_outputs = 3;
+    op_run_both(&c);
+    op_expect_dims(&c, 2, 2, 1, 1);
+    assert_memory_equal(c.data[1], ((float[]){2, 3}), 8);
+    assert_memory_equal(c.data[2], ((float[]){4}), 4);
+    op_end(&c);
+    begin(&c, "Split", 13, 5, 1);
+    c.n_outputs = 2;
+    op_fails(&c, RDL_ERR_SHAPE, "equal parts");
+    begin(&c, "Split", 13, 5, 1);
+    INTS(&c, 2, 2);
+    c.n_outputs = 2;
+    op_fails(&c, RDL_ERR_SHAPE, "the parts make 4");
+    begin(&c, "Split", 13, 5, 1);
+    INTS(&c, 6, -1);
+    c.n_outputs = 2;
+    op_fails(&c, RDL_ERR_SHAPE, "longer than axis 0");
+    begin(&c, "Split", 13, 5, 1);
+    INTS(&c, 5);
+    c.n_outputs = 2;
+    op_fails(&c, RDL_ERR_SHAPE, "1 lengths for 2");
+    begin(&c, "Split", 18, 5, 1);
+    op_int(&c, "num_outputs", 3);
+    c.n_outputs = 2;
+    op_fails(&c, RDL_ERR_MODEL, "num_outputs is 3");
+}
+
+/* --------------------------------------------------------------------------------------- generate */
+
+static void generators_make_what_they_say(void **state)
+{
+    (void)state;
+    struct op_case c;
+    op_begin(&c, "ConstantOfShape", 9);
+    INTS(&c, 2, 1);
+    EXPECT(&c, float, 0, 0);
+    op_begin(&c, "Range", 11);
+    op_input(&c, RDL_F32, ((const float[]){1}), 0);
+    op_input(&c, RDL_F32, ((const float[]){2.1f}), 0);
+    op_input(&c, RDL_F32, ((const float[]){0.5f}), 0);
+    EXPECT(&c, float, 1, 1.5f, 2);
+    op_begin(&c, "Range", 11);
+    op_input(&c, RDL_I32, ((const int32_t[]){5}), 0);
+    op_input(&c, RDL_I32, ((const int32_t[]){-2}), 0);
+    op_input(&c, RDL_I32, ((const int32_t[]){-3}), 0);
+    EXPECT(&c, int32_t, 5, 2, -1);
+    op_begin(&c, "Range", 11);
+    op_input(&c, RDL_I64, I64S(INT64_MIN), 0);
+    op_input(&c, RDL_I64, I64S(INT64_MAX), 0);
+    op_input(&c, RDL_I64, I64S(INT64_MAX), 0);
+    EXPECT(&c, int64_t, INT64_MIN, -1, INT64_MAX - 1);
+    op_begin(&c, "Range", 11);
+    op_input(&c, RDL_I64, I64S(0), 0);
+    op_input(&c, RDL_I64, I64S(1), 0);
+    op_input(&c, RDL_I64, I64S(0), 0);
+    op_fails(&c, RDL_ERR_SHAPE, "delta");
+    op_begin(&c, "Range", 11);
+    op_input(&c, RDL_U8, numbers, 0);
+    op_input(&c, RDL_U8, numbers, 0);
+    op_input(&c, RDL_U8, numbers, 0);
+    op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype u8");
+    begin(&c, "EyeLike", 9, 2, 3);
+    op_int(&c, "k", 1);
+    op_int(&c, "dtype", RDL_I16);
+    EXPECT(&c, int16_t, 0, 1, 0, 0, 0, 1);
+    begin(&c, "EyeLike", 9, 2, 2);
+    op_int(&c, "k", INT64_MIN);
+    EXPECT(&c, float, 0, 0, 0, 0);
+    begin(&c, "EyeLike", 9, 2, 2);
+    op_int(&c, "dtype", 99);
+    op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype = 99");
+    op_begin(&c, "HannWindow", 17);
+    op_input(&c, RDL_I64, I64S(4), 0);
+    op_int(&c, "output_datatype", RDL_I32);
+    EXPECT(&c, int32_t, 0, 0, 1, 0);
+    op_begin(&c, "HannWindow", 17);
+    op_input(&c, RDL_I64, I64S(-4), 0);
+    op_fails(&c, RDL_ERR_SHAPE, "size) is -4");
+    op_begin(&c, "CastLike", 15);
+    op_input(&c, RDL_F32, numbers, 1, 3);
+    op_input(&c, RDL_U8, numbers, 0);
+    EXPECT(&c, uint8_t, 0, 1, 2);
+}
+
+/* ----------------------------------------------------------------------------------------- resize */
+
+static void resize_nearest_repeats_pixels(void **state)
+{
+    (void)state;
+    static const int by[] = {2, 3, 4, 8};
+    for (int k = 0; k < COUNT_OF(by); k++) {
+        const float scales[4] = {1, 1, (float)by[k], (float)by[k]};
+        struct op_case c;
+        op_begin(&c, "Resize", 13);
+        op_text(&c, "coordinate_transformation_mode", "asymmetric");
+        op_text(&c, "nearest_mode", "floor");
+        op_input(&c, RDL_F32, numbers, 4, 2, 1, 3, 4);
+        op_input(&c, RDL_F32, NULL, 0);
+        op_input(&c, RDL_F32, scales, 1, 4);
+        op_run_both(&c);
+        op_expect_dims(&c, 0, 4, 2, 1, 3 * by[k], 4 * by[k]);
+        const float *y = c.data[0];
+        for (int n = 0; n < 2; n++)
+            for (int i = 0; i < 3 * by[k]; i++)
+                for (int j = 0; j < 4 * by[k]; j++)
+                    assert_true(*y++ == numbers[n * 12 + i / by[k] * 4 + j / by[k]]);
+        op_end(&c);
+    }
+}
+
+/* Linear, half_pixel, twice as large: weights are a quarter and three quarters. */
+static void resize_linear_case(enum rdl__isa isa)
+{
+    enum { H = 5, W = 37 };
+    uint64_t seed = 5;
+    float *x = test_random(&seed, H * W, test_unit), want[4 * H * W];
+    double tall[2 * H * W];
+    for (int i = 0; i < 2 * H; i++)
+        for (int j = 0; j < W; j++) {
+            const int at = (i - 1) >> 1, low = at < 0 ? 0 : at, high = at + 1 < H ? at + 1 : H - 1;
+            const double w = i % 2 == 1 ? 0.25 : 0.75;
+            tall[i * W + j] = (1 - w) * (double)x[low * W + j] + w * (double)x[high * W + j];
+        }
+    for (int i = 0; i < 2 * H; i++)
+        for (int j = 0; j < 2 * W; j++) {
+            const int at = (j - 1) >> 1, low = at < 0 ? 0 : at, high = at + 1 < W ? at + 1 : W - 1;
+            const double w = j % 2 == 1 ? 0.25 : 0.75;
+            want[i * 2 * W + j] = (float)((1 - w) * tall[i * W + low] + w * tall[i * W + high]);
+        }
+    struct op_case c;
+    op_begin(&c, "Resize", 19);
+    c.isa = isa;
+    op_text(&c, "mode", "linear");
+    op_ints(&c, "axes", 2, (int64_t)-2, (int64_t)-1);
+    op_input(&c, RDL_F32, x, 4, 1, 1, H, W);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, NULL, 0);
+    INTS(&c, 2 * H, 2 * W);
+    op_run_both(&c);
+    test_close(want, c.data[0], 4 * H * W, 1e-5, 1e-6, "linear");
+    op_end(&c);
+    test_floats_release(x);
+}
+
+static void resize_linear_weighs_neighbours(void **state)
+{
+    (void)state;
+    test_each_isa(resize_linear_case);
+    struct op_case c;
+    const uint8_t bytes[2] = {0, 200};
+    op_begin(&c, "Resize", 11);
+    op_text(&c, "mode", "linear");
+    op_text(&c, "coordinate_transformation_mode", "align_corners");
+    op_input(&c, RDL_U8, bytes, 1, 2);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, NULL, 0);
+    INTS(&c, 5);
+    EXPECT(&c, uint8_t, 0, 50, 100, 150, 200);
+    const double wide[4] = {1, 2, 3, 4};
+    const float half = 0.5f;
+    op_begin(&c, "Resize", 10);
+    op_text(&c, "mode", "linear");
+    op_input(&c, RDL_F64, wide, 1, 4);
+    op_input(&c, RDL_F32, &half, 1, 1);
+    EXPECT(&c, double, 1, 3);
+    op_begin(&c, "Upsample", 9);
+    op_input(&c, RDL_F64, wide, 1, 2);
+    op_input(&c, RDL_F32, ((const float[]){1.5f}), 1, 1);
+    EXPECT(&c, double, 1, 1, 2);
+}
+
+static void resize_crops_and_extrapolates(void **state)
+{
+    (void)state;
+    struct op_case c;
+    for (int nearest = 0; nearest < 2; nearest++) {
+        const float roi[2] = {0.5f, 1.5f};
+        op_begin(&c, "Resize", 13);
+        op_text(&c, "mode", nearest ? "nearest" : "linear");
+        op_text(&c, "coordinate_transformation_mode", "tf_crop_and_resize");
+        op_float(&c, "extrapolation_value", -1.0f);
+        op_input(&c, RDL_F32, numbers, 1, 5);
+        op_input(&c, RDL_F32, roi, 1, 2);
+        op_input(&c, RDL_F32, NULL, 0);
+        INTS(&c, 5);
+        EXPECT(&c, float, 2, 3, 4, -1, -1);
+    }
+}
+
+static void resize_refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const float scales[2] = {1, NAN};
+    begin(&c, "Resize", 13, 2, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "neither scales nor sizes");
+    begin(&c, "Resize", 13, 2, 2);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, scales, 1, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "scale nan of axis 1");
+    begin(&c, "Resize", 13, 2, 2);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, scales, 1, 1);
+    op_fails(&c, RDL_ERR_SHAPE, "1 values, expected 2");
+    begin(&c, "Resize", 13, 0, 2);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, NULL, 0);
+    INTS(&c, 1, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "size 1 of axis 0");
+    begin(&c, "Resize", 13, 2, 2);
+    op_text(&c, "coordinate_transformation_mode", "tf_crop_and_resize");
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, NULL, 0);
+    INTS(&c, 1, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "roi) is missing");
+    begin(&c, "Resize", 13, 2, 2);
+    op_text(&c, "mode", "fancy");
+    op_fails(&c, RDL_ERR_MODEL, "mode \"fancy\"");
+    begin(&c, "Resize", 18, 2, 2);
+    op_int(&c, "antialias", 1);
+    op_fails(&c, RDL_ERR_MODEL, "antialias");
+}
+
+/* ------------------------------------------------------------------------------------------ index */
+
+static void gathers_read_where_indices_say(void **state)
+{
+    (void)state;
+    struct op_case c;
+    begin(&c, "GatherElements", 13, 2, 3);
+    op_int(&c, "axis", 1);
+    op_input(&c, RDL_I64, I64S(2, 0, -3, -1), 2, 2, 2);
+    EXPECT(&c, float, 2, 0, 3, 5);
+    begin(&c, "GatherElements", 11, 2, 3);
+    op_input(&c, RDL_I32, ((const int32_t[]){1, -1, 0}), 2, 1, 3);
+    EXPECT(&c, float, 3, 4, 2);
+    begin(&c, "GatherElements", 11, 2, 3);
+    op_input(&c, RDL_I32, ((const int32_t[]){2}), 2, 1, 1);
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    begin(&c, "GatherElements", 11, 2, 3);
+    op_input(&c, RDL_I64, I64S(0, 0, 0, 0), 2, 1, 4);
+    op_fails(&c, RDL_ERR_SHAPE, "dimension 1 is 4");
+    begin(&c, "GatherND", 13, 2, 3);
+    op_input(&c, RDL_I64, I64S(-1, 0, 0, -1), 2, 2, 2);
+    EXPECT(&c, float, 3, 2);
+    begin(&c, "GatherND", 13, 2, 3);
+    op_int(&c, "batch_dims", 1);
+    op_input(&c, RDL_I64, I64S(2, 1), 2, 2, 1);
+    EXPECT(&c, float, 2, 4);
+    begin(&c, "GatherND", 13, 2, 3);
+    op_input(&c, RDL_I64, I64S(0, 3), 1, 2);
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    begin(&c, "GatherND", 13, 2, 3);
+    op_input(&c, RDL_I64, I64S(0, 0, 0), 1, 3);
+    op_fails(&c, RDL_ERR_SHAPE, "tuples of 3 indices");
+    begin(&c, "Gather", 13, 3, 2);
+    op_int(&c, "axis", 1);
+    op_input(&c, RDL_I64, I64S(-1), 0);
+    EXPECT(&c, float, 1, 3, 5);
+}
+
+static void scatters_write_where_indices_say(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const float more[4] = {10, 20, 30, 40};
+    begin(&c, "ScatterElements", 11, 2, 3);
+    op_int(&c, "axis", 1);
+    op_input(&c, RDL_I64, I64S(1, -1), 2, 1, 2);
+    op_input(&c, RDL_F32, more, 2, 1, 2);
+    EXPECT(&c, float, 0, 10, 20, 3, 4, 5);
+    begin(&c, "ScatterElements", 18, 2, 3);
+    op_text(&c, "reduction", "max");
+    op_input(&c, RDL_I32, ((const int32_t[]){1, 1, 0, 1}), 2, 2, 2);
+    op_input(&c, RDL_F32, ((const float[]){2, 9, -1, 7}), 2, 2, 2);
+    EXPECT(&c, float, 0, 1, 2, 3, 9, 5);
+    begin(&c, "ScatterElements", 16, 2, 3);
+    op_text(&c, "reduction", "add");
+    op_input(&c, RDL_I64, I64S(2, 0, 0, 0), 2, 2, 2);
+    op_input(&c, RDL_F32, more, 2, 2, 2);
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    begin(&c, "ScatterElements", 16, 2, 3);
+    op_text(&c, "reduction", "max");
+    op_input(&c, RDL_I64, I64S(0), 2, 1, 1);
+    op_input(&c, RDL_F32, more, 2, 1, 1);
+    op_fails(&c, RDL_ERR_MODEL, "reduction \"max\"");
+    begin(&c, "ScatterElements", 18, 2, 3);
+    op_input(&c, RDL_I64, I64S(0), 2, 1, 1);
+    op_input(&c, RDL_F32, more, 2, 1, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "updates are [1, 2], indices [1, 1]");
+    begin(&c, "ScatterND", 18, 3, 2);
+    op_text(&c, "reduction", "add");
+    op_input(&c, RDL_I64, I64S(2, -1), 2, 2, 1);
+    op_input(&c, RDL_F32, more, 2, 2, 2);
+    EXPECT(&c, float, 0, 1, 2, 3, 44, 65);
+    begin(&c, "ScatterND", 11, 3, 2);
+    op_input(&c, RDL_I64, I64S(0, 1), 2, 1, 2);
+    op_input(&c, RDL_F32, more, 1, 1);
+    EXPECT(&c, float, 0, 10, 2, 3, 4, 5);
+    begin(&c, "ScatterND", 11, 3, 2);
+    op_input(&c, RDL_I64, I64S(3), 2, 1, 1);
+    op_input(&c, RDL_F32, more, 2, 1, 2);
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    const uint16_t halves[2] = {0x3c00, 0};
+    op_begin(&c, "ScatterND", 16);
+    op_text(&c, "reduction", "mul");
+    op_input(&c, RDL_F16, halves, 1, 2);
+    op_input(&c, RDL_I64, I64S(0), 2, 1, 1);
+    op_input(&c, RDL_F16, halves, 1, 1);
+    op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype f16");
+}
+
+/* --------------------------------------------------------------------------------------- select */
+
+static void nonzero_and_compress_find_elements(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const float x[4] = {-0.0f, NAN, 0, 2};
+    op_begin(&c, "NonZero", 13);
+    op_input(&c, RDL_F32, x, 2, 2, 2);
+    EXPECT(&c, int64_t, 0, 1, 1, 1);
+    const uint8_t condition[3] = {1, 0, 1};
+    begin(&c, "Compress", 11, 2, 3);
+    op_int(&c, "axis", -1);
+    op_input(&c, RDL_BOOL, condition, 1, 3);
+    EXPECT(&c, float, 0, 2, 3, 5);
+    begin(&c, "Compress", 9, 2, 3);
+    op_input(&c, RDL_BOOL, condition, 1, 3);
+    EXPECT(&c, float, 0, 2);
+    begin(&c, "Compress", 9, 2, 3);
+    op_int(&c, "axis", 0);
+    op_input(&c, RDL_BOOL, condition, 1, 3);
+    op_fails(&c, RDL_ERR_SHAPE, "3 conditions for 2");
+}
+
+static void topk_orders_and_breaks_ties_by_index(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const float x[8] = {3, 1, 3, 2, NAN, 5, 5, -1};
+    for (int smallest = 0; smallest < 2; smallest++) {
+        op_begin(&c, "TopK", 11);
+        op_int(&c, "largest", !smallest);
+        op_input(&c, RDL_F32, x, 2, 2, 4);
+        INTS(&c, 3);
+        c.n_outputs = 2;
+        op_run_both(&c);
+        const int64_t large[6] = {0, 2, 3, 0, 1, 2}, small[6] = {1, 3, 0, 3, 1, 2};
+        assert_memory_equal(smallest ? small : large, c.data[1], sizeof large);
+        for (int i = 0; i < 6; i++)
+            assert_int_equal(test_bits(x[i / 3 * 4 + (smallest ? small : large)[i]]),
+                             test_bits(((float *)c.data[0])[i]));
+        op_end(&c);
+    }
+    const int8_t column[6] = {1, -5, 7, 0, 7, 3};
+    op_begin(&c, "TopK", 11);
+    op_int(&c, "axis", 0);
+    op_input(&c, RDL_I8, column, 2, 3, 2);
+    INTS(&c, 2);
+    EXPECT(&c, int8_t, 7, 3, 7, 0);
+    begin(&c, "TopK", 1, 1, 4);
+    op_int(&c, "k", 5);
+    op_fails(&c, RDL_ERR_SHAPE, "k is 5");
+}
+
+static void one_hot_trilu_and_reverse_follow_onnx(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const int32_t at[3] = {1, -1, 3};
+    op_begin(&c, "OneHot", 11);
+    op_input(&c, RDL_I32, at, 1, 3);
+    op_input(&c, RDL_F32, ((const float[]){3}), 0);
+    op_input(&c, RDL_F32, ((const float[]){-1, 1}), 1, 2);
+    EXPECT(&c, float, -1, 1, -1, -1, -1, 1, -1, -1, -1);
+    begin(&c, "Trilu", 14, 2, 3);
+    op_input(&c, RDL_I64, I64S(1), 0);
+    EXPECT(&c, float, 0, 1, 2, 0, 0, 5);
+    begin(&c, "Trilu", 14, 2, 3);
+    op_int(&c, "upper", 0);
+    op_input(&c, RDL_I64, I64S(INT64_MIN), 0);
+    EXPECT(&c, float, 0, 0, 0, 0, 0, 0);
+    begin(&c, "ReverseSequence", 10, 3, 2);
+    INTS(&c, 2, 3);
+    EXPECT(&c, float, 2, 5, 0, 3, 4, 1);
+    begin(&c, "ReverseSequence", 10, 3, 2);
+    INTS(&c, 4, 3);
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    begin(&c, "ReverseSequence", 10, 3, 2);
+    op_int(&c, "batch_axis", 0);
+    INTS(&c, 2, 3);
+    op_fails(&c, RDL_ERR_MODEL, "in some order");
+}
+
+static void blocks_move_into_channels_and_back(void **state)
+{
+    (void)state;
+    struct op_case c;
+    op_begin(&c, "SpaceToDepth", 13);
+    op_int(&c, "blocksize", 2);
+    op_input(&c, RDL_F32, numbers, 4, 1, 1, 2, 4);
+    EXPECT(&c, float, 0, 2, 1, 3, 4, 6, 5, 7);
+    op_begin(&c, "DepthToSpace", 13);
+    op_int(&c, "blocksize", 2);
+    op_input(&c, RDL_F32, numbers, 4, 1, 8, 1, 1);
+    EXPECT(&c, float, 0, 2, 4, 6, 1, 3, 5, 7);
+    op_begin(&c, "DepthToSpace", 13);
+    op_int(&c, "blocksize", 2);
+    op_text(&c, "mode", "CRD");
+    op_input(&c, RDL_F32, numbers, 4, 1, 8, 1, 1);
+    EXPECT(&c, float, 0, 1, 2, 3, 4, 5, 6, 7);
+    op_begin(&c, "SpaceToDepth", 13);
+    op_int(&c, "blocksize", 3);
+    op_input(&c, RDL_F32, numbers, 4, 1, 1, 2, 4);
+    op_fails(&c, RDL_ERR_SHAPE, "blocks of 3");
+    op_begin(&c, "SpaceToDepth", 13);
+    op_int(&c, "blocksize", 0);
+    op_input(&c, RDL_F32, numbers, 4, 1, 1, 2, 4);
+    op_fails(&c, RDL_ERR_MODEL, "blocksize is 0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pad_every_mode_is_its_definition),
+        cmocka_unit_test(pad_takes_other_dtypes_and_empty_inputs),
+        cmocka_unit_test(pad_refuses_what_does_not_fit),
+        cmocka_unit_test(center_crop_pad_cuts_and_fills),
+        cmocka_unit_test(expand_and_tile_repeat),
+        cmocka_unit_test(split_cuts_by_every_version),
+        cmocka_unit_test(generators_make_what_they_say),
+        cmocka_unit_test(resize_nearest_repeats_pixels),
+        cmocka_unit_test(resize_linear_weighs_neighbours),
+        cmocka_unit_test(resize_crops_and_extrapolates),
+        cmocka_unit_test(resize_refuses_what_does_not_fit),
+        cmocka_unit_test(gathers_read_where_indices_say),
+        cmocka_unit_test(scatters_write_where_indices_say),
+        cmocka_unit_test(nonzero_and_compress_find_elements),
+        cmocka_unit_test(topk_orders_and_breaks_ties_by_index),
+        cmocka_unit_test(one_hot_trilu_and_reverse_follow_onnx),
+        cmocka_unit_test(blocks_move_into_channels_and_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
