@@ -21,4 +21,5 @@
 #include "kernels/cpu/template/elementwise.inc.h"
 #include "kernels/cpu/template/gemm.inc.h"
 #include "kernels/cpu/template/pool.inc.h"
+#include "kernels/cpu/template/recurrent.inc.h"
 #include "kernels/cpu/template/reduce.inc.h"
