@@ -5,6 +5,7 @@
 #ifndef RDL_KERNELS_KERNELS_H
 #define RDL_KERNELS_KERNELS_H
 
+#include "kernels/col2im.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/matmul.h"
@@ -15,7 +16,8 @@
 /* X(name): the kernels that every instruction set has: rdl__k_NAME_f32_ISA. */
 #define RDL__K_F32_LIST(X)                                                                         \
     X(gemm)                                                                                        \
-    X(conv) X(depthwise) X(binary) X(unary) X(pool) X(mean) X(softmax) X(affine) X(recurrent)
+    X(conv)                                                                                        \
+    X(depthwise) X(binary) X(unary) X(pool) X(mean) X(softmax) X(affine) X(recurrent) X(col2im)
 
 struct rdl__k_f32 {
 #define RDL__K_F32_MEMBER(name) rdl__kernel_fn name;

@@ -16,6 +16,7 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
+#include "kernels/cpu/template/col2im.inc.h"
 #include "kernels/cpu/template/conv.inc.h"
 #include "kernels/cpu/template/depthwise.inc.h"
 #include "kernels/cpu/template/elementwise.inc.h"
