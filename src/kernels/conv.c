@@ -90,7 +90,7 @@ size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratc
     const int64_t places = volume(p->window.out);
     p->tile_rows = tile_rows(&blocks, p->out_channels);
     p->row_tiles = ceil_div(p->out_channels, p->tile_rows);
-    const int64_t panel = depth * blocks.cols; /* floats of one gathered panel */
+    const int64_t panel = (depth > 0 ? depth : 1) * blocks.cols; /* floats of a gathered panel */
     int64_t panels = TILE_WORK / (panel * p->tile_rows);
     panels = least(panels, GATHER_BYTES / (panel * (int64_t)sizeof(float)));
     panels = least(panels < 1 ? 1 : panels, ceil_div(places, blocks.cols));

@@ -5,17 +5,25 @@
 #ifndef RDL_KERNELS_KERNELS_H
 #define RDL_KERNELS_KERNELS_H
 
+#include "kernels/col2im.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/logic.h"
 #include "kernels/matmul.h"
 #include "kernels/move.h"
+#include "kernels/recurrent.h"
 #include "kernels/reduce.h"
 #include "kernels/resample.h"
 
 /* X(name): the kernels that every instruction set has: rdl__k_NAME_f32_ISA. */
 #define RDL__K_F32_LIST(X)                                                                         \
+<<<<<<< HEAD
     X(gemm) X(conv) X(depthwise) X(binary) X(unary) X(pool) X(mean) X(softmax) X(affine) X(resample)
+=======
+    X(gemm)                                                                                        \
+    X(conv)                                                                                        \
+    X(depthwise) X(binary) X(unary) X(pool) X(mean) X(softmax) X(affine) X(recurrent) X(col2im)
+>>>>>>> nets
 
 struct rdl__k_f32 {
 #define RDL__K_F32_MEMBER(name) rdl__kernel_fn name;

@@ -49,6 +49,8 @@ enum rdl_status rdl__window_check(const struct rdl__node *node, struct rdl_error
     RDL_TRY(check_ints(node, "kernel_shape", 1, error));
     RDL_TRY(check_ints(node, "strides", 1, error));
     RDL_TRY(check_ints(node, "dilations", 1, error));
+    RDL_TRY(check_ints(node, "output_padding", 0, error));
+    RDL_TRY(check_ints(node, "output_shape", 0, error));
     return check_ints(node, "pads", 0, error);
 }
 
@@ -63,6 +65,19 @@ static enum rdl_status read_ints(const struct rdl__node *node, const char *name,
     return rdl__fail(error, RDL_ERR_SHAPE, "%s has %zu values, expected %" PRId32, name, count, n);
 }
 
+/* Elements that a kernel spans along d. */
+static enum rdl_status read_span(const struct rdl__k_window *w, int d, int64_t *span,
+                                 struct rdl_error *error)
+{
+    if (__builtin_mul_overflow(w->kernel[d] - 1, w->dilation[d], span) || *span > LARGEST ||
+        w->in[d] > LARGEST)
+        return rdl__fail(error, RDL_ERR_OVERFLOW,
+                         "kernel of %" PRId64 ", dilated by %" PRId64 ", is too large",
+                         w->kernel[d], w->dilation[d]);
+    ++*span;
+    return RDL_OK;
+}
+
 /* Output size and padding along one dimension, whose other numbers stand in *o already. */
 static enum rdl_status place_dim(struct rdl__op_window *o, int d, enum auto_pad pad, bool ceil_mode,
                                  struct rdl_error *error)
@@ -70,12 +85,7 @@ static enum rdl_status place_dim(struct rdl__op_window *o, int d, enum auto_pad 
     struct rdl__k_window *w = &o->window;
     const int64_t in = w->in[d], stride = w->stride[d];
     int64_t span; /* input elements that one output sees */
-    if (__builtin_mul_overflow(w->kernel[d] - 1, w->dilation[d], &span) || span > LARGEST ||
-        in > LARGEST)
-        return rdl__fail(error, RDL_ERR_OVERFLOW,
-                         "kernel of %" PRId64 ", dilated by %" PRId64 ", is too large",
-                         w->kernel[d], w->dilation[d]);
-    span++;
+    RDL_TRY(read_span(w, d, &span, error));
     if (pad == PAD_SAME_UPPER || pad == PAD_SAME_LOWER) {
         w->out[d] = (in + stride - 1) / stride;
         int64_t total = (w->out[d] - 1) * stride + span - in;
@@ -99,9 +109,10 @@ static enum rdl_status place_dim(struct rdl__op_window *o, int d, enum auto_pad 
     return RDL_OK;
 }
 
-enum rdl_status rdl__window_read(const struct rdl__node *node, const struct rdl__shape *x,
-                                 const int64_t *kernel, struct rdl__op_window *out,
-                                 struct rdl_error *error)
+/* All but output sizes and automatic padding. */
+static enum rdl_status read_window(const struct rdl__node *node, const struct rdl__shape *x,
+                                   const int64_t *kernel, struct rdl__op_window *out,
+                                   struct rdl_error *error)
 {
     const int32_t n = x->rank - 2;
     if (n < 1 || n > RDL__WINDOW_SPATIAL)
@@ -115,9 +126,6 @@ enum rdl_status rdl__window_read(const struct rdl__node *node, const struct rdl_
     RDL_TRY(read_ints(node, "pads", 2 * n, &pads, error));
     if (kernel == NULL)
         kernel = sizes;
-    enum auto_pad pad = PAD_EXPLICIT;
-    (void)read_auto_pad(node, &pad); /* known: see check */
-    const bool ceil_mode = rdl__attr_int(node, "ceil_mode", 0) != 0;
     *out = (struct rdl__op_window){.n_spatial = n};
     struct rdl__k_window *w = &out->window;
     for (int d = 0; d < RDL__WINDOW_SPATIAL; d++) {
@@ -135,7 +143,74 @@ enum rdl_status rdl__window_read(const struct rdl__node *node, const struct rdl_
         if (w->kernel[d] < 1)
             return rdl__fail(error, RDL_ERR_SHAPE, "kernel has a dimension of %" PRId64,
                              w->kernel[d]);
-        RDL_TRY(place_dim(out, d, i < 0 ? PAD_EXPLICIT : pad, ceil_mode, error));
+    }
+    return RDL_OK;
+}
+
+/* The padding attribute of dimension d, of which only the last n_spatial are the node's. */
+static enum auto_pad pad_of(const struct rdl__node *node, const struct rdl__op_window *o, int d)
+{
+    enum auto_pad pad = PAD_EXPLICIT;
+    (void)read_auto_pad(node, &pad); /* known: see check */
+    return d < RDL__WINDOW_SPATIAL - o->n_spatial ? PAD_EXPLICIT : pad;
+}
+
+enum rdl_status rdl__window_read(const struct rdl__node *node, const struct rdl__shape *x,
+                                 const int64_t *kernel, struct rdl__op_window *out,
+                                 struct rdl_error *error)
+{
+    const bool ceil_mode = rdl__attr_int(node, "ceil_mode", 0) != 0;
+    RDL_TRY(read_window(node, x, kernel, out, error));
+    for (int d = 0; d < RDL__WINDOW_SPATIAL; d++)
+        RDL_TRY(place_dim(out, d, pad_of(node, out, d), ceil_mode, error));
+    return RDL_OK;
+}
+
+/* As place_dim, of a transposed window: `more` is the output padding, `size` the output size that the
+ * node asks for, or -1. */
+static enum rdl_status place_transposed(struct rdl__op_window *o, int d, enum auto_pad pad,
+                                        int64_t more, int64_t size, struct rdl_error *error)
+{
+    struct rdl__k_window *w = &o->window;
+    int64_t span, whole; /* the output without padding */
+    RDL_TRY(read_span(w, d, &span, error));
+    if (__builtin_mul_overflow(w->in[d] - 1, w->stride[d], &whole) || whole > LARGEST)
+        return rdl__fail(error, RDL_ERR_OVERFLOW,
+                         "%" PRId64 " elements at stride %" PRId64 " are too many", w->in[d],
+                         w->stride[d]);
+    whole += span + more;
+    if (pad == PAD_VALID)
+        w->pad[d] = o->pad_end[d] = 0;
+    if (size < 0 && (pad == PAD_SAME_UPPER || pad == PAD_SAME_LOWER))
+        size = w->in[d] * w->stride[d];
+    if (size >= 0) {
+        const int64_t total = whole > size ? whole - size : 0;
+        w->pad[d] = pad == PAD_SAME_UPPER ? total / 2 : total - total / 2;
+        o->pad_end[d] = total - w->pad[d];
+        w->out[d] = size;
+        return RDL_OK;
+    }
+    w->out[d] = whole - w->pad[d] - o->pad_end[d];
+    if (w->out[d] < 0)
+        return rdl__fail(error, RDL_ERR_SHAPE,
+                         "padding of %" PRId64 " and %" PRId64 " leaves nothing of %" PRId64
+                         " elements",
+                         w->pad[d], o->pad_end[d], whole);
+    return RDL_OK;
+}
+
+enum rdl_status rdl__window_read_transposed(const struct rdl__node *node,
+                                            const struct rdl__shape *x, const int64_t *kernel,
+                                            struct rdl__op_window *out, struct rdl_error *error)
+{
+    const int64_t *more, *sizes;
+    RDL_TRY(read_window(node, x, kernel, out, error));
+    RDL_TRY(read_ints(node, "output_padding", out->n_spatial, &more, error));
+    RDL_TRY(read_ints(node, "output_shape", out->n_spatial, &sizes, error));
+    for (int d = 0; d < RDL__WINDOW_SPATIAL; d++) {
+        const int i = d - (RDL__WINDOW_SPATIAL - out->n_spatial);
+        RDL_TRY(place_transposed(out, d, pad_of(node, out, d), i < 0 || more == NULL ? 0 : more[i],
+                                 i < 0 || sizes == NULL ? -1 : sizes[i], error));
     }
     return RDL_OK;
 }

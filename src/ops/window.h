@@ -17,7 +17,8 @@ struct rdl__op_window {
     int32_t n_spatial;
 };
 
-/** Checks the attributes auto_pad, strides, dilations, pads, kernel_shape and ceil_mode: values and
+/** Checks the attributes auto_pad, strides, dilations, pads, kernel_shape, ceil_mode,
+ * output_padding and output_shape: values and
  * equal lengths of those given. */
 enum rdl_status rdl__window_check(const struct rdl__node *node, struct rdl_error *error);
 
@@ -31,6 +32,12 @@ enum rdl_status rdl__window_check(const struct rdl__node *node, struct rdl_error
 enum rdl_status rdl__window_read(const struct rdl__node *node, const struct rdl__shape *x,
                                  const int64_t *kernel, struct rdl__op_window *out,
                                  struct rdl_error *error);
+
+/** The same of a node whose output is the larger image (ConvTranspose), with output_padding and
+ * output_shape: input place i meets kernel place k at output place i * stride - pad + k * dilation. */
+enum rdl_status rdl__window_read_transposed(const struct rdl__node *node,
+                                            const struct rdl__shape *x, const int64_t *kernel,
+                                            struct rdl__op_window *out, struct rdl_error *error);
 
 /** Gives output i the shape [n, c, out...]. */
 enum rdl_status rdl__window_out(const struct rdl__infer *infer, uint32_t i, enum rdl_dtype dtype,

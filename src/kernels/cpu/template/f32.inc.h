@@ -16,10 +16,12 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
+#include "kernels/cpu/template/col2im.inc.h"
 #include "kernels/cpu/template/conv.inc.h"
 #include "kernels/cpu/template/depthwise.inc.h"
 #include "kernels/cpu/template/elementwise.inc.h"
 #include "kernels/cpu/template/gemm.inc.h"
 #include "kernels/cpu/template/pool.inc.h"
+#include "kernels/cpu/template/recurrent.inc.h"
 #include "kernels/cpu/template/reduce.inc.h"
 #include "kernels/cpu/template/resample.inc.h"
