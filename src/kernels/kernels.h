@@ -17,13 +17,11 @@
 
 /* X(name): the kernels that every instruction set has: rdl__k_NAME_f32_ISA. */
 #define RDL__K_F32_LIST(X)                                                                         \
-<<<<<<< HEAD
-    X(gemm) X(conv) X(depthwise) X(binary) X(unary) X(pool) X(mean) X(softmax) X(affine) X(resample)
-=======
     X(gemm)                                                                                        \
     X(conv)                                                                                        \
-    X(depthwise) X(binary) X(unary) X(pool) X(mean) X(softmax) X(affine) X(recurrent) X(col2im)
->>>>>>> nets
+    X(depthwise)                                                                                   \
+    X(binary)                                                                                      \
+    X(unary) X(pool) X(mean) X(softmax) X(affine) X(recurrent) X(col2im) X(resample)
 
 struct rdl__k_f32 {
 #define RDL__K_F32_MEMBER(name) rdl__kernel_fn name;

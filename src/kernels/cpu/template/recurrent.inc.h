@@ -6,7 +6,7 @@
 #define RDL_KERNELS_CPU_TEMPLATE_RECURRENT_INC_H
 
 #include "kernels/cpu/template/block.inc.h"
-#include "kernels/cpu/template/tanh.inc.h"
+#include "kernels/cpu/template/math.inc.h"
 #include "kernels/recurrent.h"
 
 static ALWAYS_INLINE vf cell_activate(const struct rdl__k_cell_act act, vf x)
