@@ -22,3 +22,4 @@
 #include "kernels/cpu/template/gemm.inc.h"
 #include "kernels/cpu/template/pool.inc.h"
 #include "kernels/cpu/template/reduce.inc.h"
+#include "kernels/cpu/template/reduction.inc.h"
