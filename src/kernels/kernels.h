@@ -10,12 +10,15 @@
 #include "kernels/logic.h"
 #include "kernels/matmul.h"
 #include "kernels/move.h"
+#include "kernels/normalize.h"
 #include "kernels/reduce.h"
 #include "kernels/reduction.h"
 
 /* X(name): the kernels that every instruction set has: rdl__k_NAME_f32_ISA. */
 #define RDL__K_F32_LIST(X)                                                                         \
-    X(gemm) X(conv) X(depthwise) X(binary) X(unary) X(pool) X(mean) X(softmax) X(affine) X(reduce)
+    X(gemm)                                                                                        \
+    X(conv)                                                                                        \
+    X(depthwise) X(binary) X(unary) X(pool) X(mean) X(softmax) X(affine) X(reduce) X(normalize)
 
 struct rdl__k_f32 {
 #define RDL__K_F32_MEMBER(name) rdl__kernel_fn name;

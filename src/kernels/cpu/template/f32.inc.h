@@ -20,6 +20,7 @@
 #include "kernels/cpu/template/depthwise.inc.h"
 #include "kernels/cpu/template/elementwise.inc.h"
 #include "kernels/cpu/template/gemm.inc.h"
+#include "kernels/cpu/template/normalize.inc.h"
 #include "kernels/cpu/template/pool.inc.h"
 #include "kernels/cpu/template/reduce.inc.h"
 #include "kernels/cpu/template/reduction.inc.h"
