@@ -11,8 +11,10 @@
 #include "kernels/logic.h"
 #include "kernels/matmul.h"
 #include "kernels/move.h"
+#include "kernels/normalize.h"
 #include "kernels/recurrent.h"
 #include "kernels/reduce.h"
+#include "kernels/reduction.h"
 #include "kernels/resample.h"
 
 /* X(name): the kernels that every instruction set has: rdl__k_NAME_f32_ISA. */
@@ -21,7 +23,16 @@
     X(conv)                                                                                        \
     X(depthwise)                                                                                   \
     X(binary)                                                                                      \
-    X(unary) X(pool) X(mean) X(softmax) X(affine) X(recurrent) X(col2im) X(resample)
+    X(unary)                                                                                       \
+    X(pool)                                                                                        \
+    X(mean)                                                                                        \
+    X(softmax)                                                                                     \
+    X(affine)                                                                                      \
+    X(recurrent)                                                                                   \
+    X(col2im)                                                                                      \
+    X(resample)                                                                                    \
+    X(reduce)                                                                                      \
+    X(normalize)
 
 struct rdl__k_f32 {
 #define RDL__K_F32_MEMBER(name) rdl__kernel_fn name;

@@ -19,6 +19,9 @@
 
 /* -------------------------------------------------------------------------------------- the run */
 
+/* Where empty values lie that have no place: an address of NULL means that there is no value. */
+static char nowhere;
+
 static bool is_asynchronous(const struct rdl__deferred *run)
 {
     return run->device->backend->asynchronous;
@@ -184,22 +187,21 @@ enum rdl_status rdl__cell_read(struct rdl__deferred *run, struct rdl__cell *cell
 {
     if (cell->desc.data != NULL)
         return RDL_OK;
-    if (run->device->backend->host_memory) {
+    size_t bytes = 0;
+    (void)rdl__tensor_bytes(cell->desc.dtype, &cell->desc.shape, &bytes); /* fits: it is there */
+    if (bytes == 0 || run->device->backend->host_memory) {
         cell->desc.data = cell->address;
         return RDL_OK;
     }
-    size_t bytes = 0;
-    (void)rdl__tensor_bytes(cell->desc.dtype, &cell->desc.shape, &bytes); /* fits: it is there */
     if (cell->held == NULL && (cell->held = new_held()) == NULL)
         return rdl__fail_memory(run->error, "run", sizeof *cell->held);
     if (cell->held->host == NULL)
-        cell->held->host = rdl__alloc_aligned(RDL_ALIGN, bytes > 0 ? bytes : 1);
+        cell->held->host = rdl__alloc_aligned(RDL_ALIGN, bytes);
     if (cell->held->host == NULL)
         return rdl__fail_memory(run->error, "run", bytes);
-    if (bytes > 0)
-        RDL_TRY(rdl__deferred_note(
-            run, run->device->backend->copy_out(run->lane->stream, cell->held->host, cell->address,
-                                                bytes, &run->lane->progress)));
+    RDL_TRY(rdl__deferred_note(run, run->device->backend->copy_out(run->lane->stream,
+                                                                   cell->held->host, cell->address,
+                                                                   bytes, &run->lane->progress)));
     RDL_TRY(catch_up(run));
     RDL_TRY(report_failure(run, NULL));
     cell->desc.data = cell->held->host;
@@ -241,6 +243,8 @@ void rdl__frame_fini(struct rdl__frame *frame)
 
 static void put(struct rdl__frame *frame, int32_t value, struct rdl__cell cell)
 {
+    if (cell.address == NULL && rdl__shape_count(&cell.desc.shape) == 0)
+        cell.address = &nowhere;
     cell.uses = frame->program->values[value].n_uses;
     frame->cells[value] = cell;
 }

@@ -1,5 +1,5 @@
 /*
- * BatchNormalization in inference, and Softmax.
+ * BatchNormalization in inference, Softmax and Hardmax.
  */
 #include "ops/common.h"
 
@@ -241,8 +241,25 @@ static enum rdl_status lower_log_softmax(const struct rdl__lower *lower)
                                                        .infer = infer_softmax,                     \
                                                        .lower = (lower_)};
 
+/* Hardmax: 1 at the first largest element of a row, else 0. */
+static enum rdl_status lower_hardmax(const struct rdl__lower *lower)
+{
+    struct rdl__k_softmax cut;
+    RDL_TRY(softmax_shape(lower->node, &lower->in[0].shape, &cut, lower->error));
+    struct rdl__k_arg params = {.dtype = lower->in[0].dtype,
+                                .hard = true,
+                                .outer = cut.outer,
+                                .size = cut.size,
+                                .inner = cut.inner};
+    const size_t tiles = rdl__k_arg_plan(&params);
+    const struct rdl__operand bind[] = {RDL__IN(0), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, rdl__k_arg, params, tiles, bind);
+}
+
 /* Softmax@1 (11: negative axes) and @13. */
 SOFTMAX_OP(Softmax, 1, lower_softmax)
 SOFTMAX_OP(Softmax, 13, lower_softmax)
 SOFTMAX_OP(LogSoftmax, 1, lower_log_softmax)
 SOFTMAX_OP(LogSoftmax, 13, lower_log_softmax)
+SOFTMAX_OP(Hardmax, 1, lower_hardmax)
+SOFTMAX_OP(Hardmax, 13, lower_hardmax)
