@@ -608,6 +608,44 @@ static void blocks_move_into_channels_and_back(void **state)
     op_fails(&c, RDL_ERR_MODEL, "blocksize is 0");
 }
 
+/* ------------------------------------------------------------------------------------- transpose */
+
+/* A permutation of three dimensions against the definition. */
+static void transpose_case(enum rdl_dtype dtype, const int dims[3], const int perm[3])
+{
+    const size_t size = rdl_dtype_size(dtype), count = (size_t)(dims[0] * dims[1] * dims[2]);
+    uint64_t seed = 7;
+    unsigned char *x = test_memory(count * size, size);
+    for (size_t i = 0; i < count * size; i++)
+        x[i] = (unsigned char)test_next(&seed);
+    struct op_case c;
+    op_begin(&c, "Transpose", 13);
+    op_ints(&c, "perm", 3, (int64_t)perm[0], (int64_t)perm[1], (int64_t)perm[2]);
+    op_input(&c, dtype, x, 3, dims[0], dims[1], dims[2]);
+    op_run_both(&c);
+    const unsigned char *y = c.data[0];
+    int at[3];
+    for (at[perm[0]] = 0; at[perm[0]] < dims[perm[0]]; at[perm[0]]++)
+        for (at[perm[1]] = 0; at[perm[1]] < dims[perm[1]]; at[perm[1]]++)
+            for (at[perm[2]] = 0; at[perm[2]] < dims[perm[2]]; at[perm[2]]++, y += size)
+                assert_memory_equal(
+                    x + (size_t)((at[0] * dims[1] + at[1]) * dims[2] + at[2]) * size, y, size);
+    op_end(&c);
+    test_release(x, size);
+}
+
+static void transpose_every_permutation_moves_all(void **state)
+{
+    (void)state;
+    static const int perms[][3] = {{0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    static const int dims[][3] = {{2, 3, 70}, {3, 65, 33}, {40, 64, 5}, {1, 7, 32}, {100, 2, 1}};
+    static const enum rdl_dtype dtypes[] = {RDL_BOOL, RDL_BF16, RDL_F32, RDL_I64};
+    for (int d = 0; d < COUNT_OF(dims); d++)
+        for (int p = 0; p < COUNT_OF(perms); p++)
+            for (int t = 0; t < COUNT_OF(dtypes); t++)
+                transpose_case(dtypes[t], dims[d], perms[p]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -628,6 +666,7 @@ int main(void)
         cmocka_unit_test(topk_orders_and_breaks_ties_by_index),
         cmocka_unit_test(one_hot_trilu_and_reverse_follow_onnx),
         cmocka_unit_test(blocks_move_into_channels_and_back),
+        cmocka_unit_test(transpose_every_permutation_moves_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
