@@ -522,6 +522,37 @@ static void nonzero_and_compress_find_elements(void **state)
     op_fails(&c, RDL_ERR_SHAPE, "3 conditions for 2");
 }
 
+static void unique_finds_what_differs(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const float x[6] = {3, NAN, 1, 3, NAN, 2};
+    for (int sorted = 0; sorted < 2; sorted++) {
+        op_begin(&c, "Unique", 11);
+        op_int(&c, "sorted", sorted);
+        op_input(&c, RDL_F32, x, 2, 2, 3);
+        c.n_outputs = 4;
+        op_run_both(&c);
+        const int64_t rising[] = {2, 5, 0, 1}, placed[] = {0, 1, 2, 5};
+        const int64_t rising_groups[] = {2, 3, 0, 2, 3, 1}, placed_groups[] = {0, 1, 2, 0, 1, 3};
+        const int64_t rising_counts[] = {1, 1, 2, 2}, placed_counts[] = {2, 2, 1, 1};
+        assert_memory_equal(sorted ? rising : placed, c.data[1], sizeof rising);
+        assert_memory_equal(sorted ? rising_groups : placed_groups, c.data[2],
+                            sizeof rising_groups);
+        assert_memory_equal(sorted ? rising_counts : placed_counts, c.data[3],
+                            sizeof rising_counts);
+        op_end(&c);
+    }
+    const int16_t columns[6] = {2, 1, 2, 5, 0, 5};
+    op_begin(&c, "Unique", 11);
+    op_int(&c, "axis", -1);
+    op_input(&c, RDL_I16, columns, 2, 2, 3);
+    EXPECT(&c, int16_t, 1, 2, 0, 5);
+    op_begin(&c, "Unique", 11);
+    op_input(&c, RDL_F16, columns, 1, 2);
+    op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype f16");
+}
+
 static void topk_orders_and_breaks_ties_by_index(void **state)
 {
     (void)state;
@@ -663,6 +694,7 @@ int main(void)
         cmocka_unit_test(gathers_read_where_indices_say),
         cmocka_unit_test(scatters_write_where_indices_say),
         cmocka_unit_test(nonzero_and_compress_find_elements),
+        cmocka_unit_test(unique_finds_what_differs),
         cmocka_unit_test(topk_orders_and_breaks_ties_by_index),
         cmocka_unit_test(one_hot_trilu_and_reverse_follow_onnx),
         cmocka_unit_test(blocks_move_into_channels_and_back),
