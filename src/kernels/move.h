@@ -9,6 +9,8 @@
 #include "device/kernel.h"
 #include "kernels/walk.h"
 
+#include <stdbool.h>
+
 /** Parameters of rdl__k_move. Bindings: source, destination; the walk's operands in this order. */
 struct rdl__k_move {
     int32_t elem_bytes; /* 1, 2, 4 or 8 */
@@ -16,6 +18,10 @@ struct rdl__k_move {
     int64_t src_offset, dst_offset; /* elements */
     int64_t count;
     int64_t tile_elems;
+    /* Set by the plan function: the last dimension of the walk runs through the destination and the
+     * one before it through the source, and both are cut into blocks; a tile has tile_elems blocks. */
+    bool transposed;
+    int64_t blocks[2];
 };
 /** Merges the walk and sets count and tiles; returns the number of tiles. */
 size_t rdl__k_move_plan(struct rdl__k_move *params);

@@ -522,6 +522,37 @@ static void nonzero_and_compress_find_elements(void **state)
     op_fails(&c, RDL_ERR_SHAPE, "3 conditions for 2");
 }
 
+static void unique_finds_what_differs(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const float x[6] = {3, NAN, 1, 3, NAN, 2};
+    for (int sorted = 0; sorted < 2; sorted++) {
+        op_begin(&c, "Unique", 11);
+        op_int(&c, "sorted", sorted);
+        op_input(&c, RDL_F32, x, 2, 2, 3);
+        c.n_outputs = 4;
+        op_run_both(&c);
+        const int64_t rising[] = {2, 5, 0, 1}, placed[] = {0, 1, 2, 5};
+        const int64_t rising_groups[] = {2, 3, 0, 2, 3, 1}, placed_groups[] = {0, 1, 2, 0, 1, 3};
+        const int64_t rising_counts[] = {1, 1, 2, 2}, placed_counts[] = {2, 2, 1, 1};
+        assert_memory_equal(sorted ? rising : placed, c.data[1], sizeof rising);
+        assert_memory_equal(sorted ? rising_groups : placed_groups, c.data[2],
+                            sizeof rising_groups);
+        assert_memory_equal(sorted ? rising_counts : placed_counts, c.data[3],
+                            sizeof rising_counts);
+        op_end(&c);
+    }
+    const int16_t columns[6] = {2, 1, 2, 5, 0, 5};
+    op_begin(&c, "Unique", 11);
+    op_int(&c, "axis", -1);
+    op_input(&c, RDL_I16, columns, 2, 2, 3);
+    EXPECT(&c, int16_t, 1, 2, 0, 5);
+    op_begin(&c, "Unique", 11);
+    op_input(&c, RDL_F16, columns, 1, 2);
+    op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype f16");
+}
+
 static void topk_orders_and_breaks_ties_by_index(void **state)
 {
     (void)state;
@@ -608,6 +639,44 @@ static void blocks_move_into_channels_and_back(void **state)
     op_fails(&c, RDL_ERR_MODEL, "blocksize is 0");
 }
 
+/* ------------------------------------------------------------------------------------- transpose */
+
+/* A permutation of three dimensions against the definition. */
+static void transpose_case(enum rdl_dtype dtype, const int dims[3], const int perm[3])
+{
+    const size_t size = rdl_dtype_size(dtype), count = (size_t)(dims[0] * dims[1] * dims[2]);
+    uint64_t seed = 7;
+    unsigned char *x = test_memory(count * size, size);
+    for (size_t i = 0; i < count * size; i++)
+        x[i] = (unsigned char)test_next(&seed);
+    struct op_case c;
+    op_begin(&c, "Transpose", 13);
+    op_ints(&c, "perm", 3, (int64_t)perm[0], (int64_t)perm[1], (int64_t)perm[2]);
+    op_input(&c, dtype, x, 3, dims[0], dims[1], dims[2]);
+    op_run_both(&c);
+    const unsigned char *y = c.data[0];
+    int at[3];
+    for (at[perm[0]] = 0; at[perm[0]] < dims[perm[0]]; at[perm[0]]++)
+        for (at[perm[1]] = 0; at[perm[1]] < dims[perm[1]]; at[perm[1]]++)
+            for (at[perm[2]] = 0; at[perm[2]] < dims[perm[2]]; at[perm[2]]++, y += size)
+                assert_memory_equal(
+                    x + (size_t)((at[0] * dims[1] + at[1]) * dims[2] + at[2]) * size, y, size);
+    op_end(&c);
+    test_release(x, size);
+}
+
+static void transpose_every_permutation_moves_all(void **state)
+{
+    (void)state;
+    static const int perms[][3] = {{0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    static const int dims[][3] = {{2, 3, 70}, {3, 65, 33}, {40, 64, 5}, {1, 7, 32}, {100, 2, 1}};
+    static const enum rdl_dtype dtypes[] = {RDL_BOOL, RDL_BF16, RDL_F32, RDL_I64};
+    for (int d = 0; d < COUNT_OF(dims); d++)
+        for (int p = 0; p < COUNT_OF(perms); p++)
+            for (int t = 0; t < COUNT_OF(dtypes); t++)
+                transpose_case(dtypes[t], dims[d], perms[p]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -625,9 +694,11 @@ int main(void)
         cmocka_unit_test(gathers_read_where_indices_say),
         cmocka_unit_test(scatters_write_where_indices_say),
         cmocka_unit_test(nonzero_and_compress_find_elements),
+        cmocka_unit_test(unique_finds_what_differs),
         cmocka_unit_test(topk_orders_and_breaks_ties_by_index),
         cmocka_unit_test(one_hot_trilu_and_reverse_follow_onnx),
         cmocka_unit_test(blocks_move_into_channels_and_back),
+        cmocka_unit_test(transpose_every_permutation_moves_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

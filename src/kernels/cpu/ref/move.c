@@ -7,14 +7,55 @@
 
 #define TILE_ELEMS 16384
 
+/* A block of a transposition: so many elements along each side, and blocks a tile. */
+#define BLOCK_SIDE 32
+#define TILE_BLOCKS (TILE_ELEMS / (BLOCK_SIDE * BLOCK_SIDE))
+
+static void swap_dims(struct rdl__k_walk *walk, int32_t i, int32_t j)
+{
+    const int64_t dim = walk->dims[i];
+    walk->dims[i] = walk->dims[j];
+    walk->dims[j] = dim;
+    for (int o = 0; o < RDL__K_WALK_OPERANDS; o++) {
+        const int64_t stride = walk->stride[o][i];
+        walk->stride[o][i] = walk->stride[o][j];
+        walk->stride[o][j] = stride;
+    }
+}
+
+/* Finds the dimension that runs through the source and puts it before the last, which runs through the
+ * destination. False if this is no transposition. */
+static bool arrange_transposed(struct rdl__k_walk *walk)
+{
+    const int32_t last = walk->rank - 1;
+    if (walk->stride[1][last] != 1 || walk->stride[0][last] == 1 || walk->stride[0][last] == 0)
+        return false;
+    for (int32_t d = 0; d < last; d++)
+        if (walk->stride[0][d] == 1) {
+            swap_dims(walk, d, last - 1);
+            return true;
+        }
+    return false;
+}
+
 size_t rdl__k_move_plan(struct rdl__k_move *params)
 {
+    struct rdl__k_walk *walk = &params->walk;
     params->count = 1;
-    for (int32_t i = 0; i < params->walk.rank; i++)
-        params->count *= params->walk.dims[i];
-    rdl__k_walk_merge(&params->walk);
+    for (int32_t i = 0; i < walk->rank; i++)
+        params->count *= walk->dims[i];
+    rdl__k_walk_merge(walk);
     params->tile_elems = TILE_ELEMS;
-    return (size_t)((params->count + TILE_ELEMS - 1) / TILE_ELEMS);
+    params->transposed = params->count > 0 && arrange_transposed(walk);
+    if (!params->transposed)
+        return (size_t)((params->count + TILE_ELEMS - 1) / TILE_ELEMS);
+    int64_t blocks = params->count / walk->dims[walk->rank - 1] / walk->dims[walk->rank - 2];
+    for (int i = 0; i < 2; i++) {
+        params->blocks[i] = (walk->dims[walk->rank - 2 + i] + BLOCK_SIDE - 1) / BLOCK_SIDE;
+        blocks *= params->blocks[i];
+    }
+    params->tile_elems = TILE_BLOCKS;
+    return (size_t)((blocks + TILE_BLOCKS - 1) / TILE_BLOCKS);
 }
 
 #define MOVE_RUN(bits)                                                                             \
@@ -50,9 +91,72 @@ void rdl__k_move_run(int32_t bytes, const void *s, int64_t ss, void *d, int64_t 
         run_64(s, ss, d, sd, n);
 }
 
+/* Elements [na, nb] of a block: they follow each other along a in the source, ss apart along b, and along
+ * b in the destination, sd apart along a. The longer side is the inner loop. */
+#define MOVE_BLOCK(bits)                                                                           \
+    static void block_##bits(const void *vs, int64_t ss, void *vd, int64_t sd, int64_t na,         \
+                             int64_t nb)                                                           \
+    {                                                                                              \
+        const uint##bits##_t *s = vs;                                                              \
+        uint##bits##_t *d = vd;                                                                    \
+        if (na > nb) {                                                                             \
+            for (int64_t b = 0; b < nb; b++)                                                       \
+                for (int64_t a = 0; a < na; a++)                                                   \
+                    d[a * sd + b] = s[b * ss + a];                                                 \
+        } else {                                                                                   \
+            for (int64_t a = 0; a < na; a++)                                                       \
+                for (int64_t b = 0; b < nb; b++)                                                   \
+                    d[a * sd + b] = s[b * ss + a];                                                 \
+        }                                                                                          \
+    }
+MOVE_BLOCK(8)
+MOVE_BLOCK(16)
+MOVE_BLOCK(32)
+MOVE_BLOCK(64)
+
+typedef void (*block_fn)(const void *s, int64_t ss, void *d, int64_t sd, int64_t na, int64_t nb);
+
+static int64_t block_length(int64_t dim, int64_t block)
+{
+    const int64_t left = dim - block * BLOCK_SIDE;
+    return left < BLOCK_SIDE ? left : BLOCK_SIDE;
+}
+
+static enum rdl_status move_transposed(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_move *p = call->params;
+    const struct rdl__k_walk *w = &p->walk;
+    const int32_t a = w->rank - 2, b = w->rank - 1;
+    const block_fn block = p->elem_bytes == 1   ? block_8
+                           : p->elem_bytes == 2 ? block_16
+                           : p->elem_bytes == 4 ? block_32
+                                                : block_64;
+    const int64_t area = p->blocks[0] * p->blocks[1];
+    const int64_t blocks = p->count / w->dims[a] / w->dims[b] * area;
+    int64_t end = (int64_t)call->tile_end * p->tile_elems;
+    end = end < blocks ? end : blocks;
+    for (int64_t at = (int64_t)call->tile_begin * p->tile_elems; at < end; at++) {
+        const int64_t ba = at % area / p->blocks[1], bb = at % p->blocks[1];
+        int64_t from = p->src_offset + ba * BLOCK_SIDE + bb * BLOCK_SIDE * w->stride[0][b];
+        int64_t to = p->dst_offset + ba * BLOCK_SIDE * w->stride[1][a] + bb * BLOCK_SIDE;
+        int64_t left = at / area;
+        for (int32_t d = a - 1; d >= 0; d--) {
+            from += left % w->dims[d] * w->stride[0][d];
+            to += left % w->dims[d] * w->stride[1][d];
+            left /= w->dims[d];
+        }
+        block((const char *)call->bind[0] + from * p->elem_bytes, w->stride[0][b],
+              (char *)call->bind[1] + to * p->elem_bytes, w->stride[1][a],
+              block_length(w->dims[a], ba), block_length(w->dims[b], bb));
+    }
+    return RDL_OK;
+}
+
 enum rdl_status rdl__k_move(const struct rdl__kernel_call *call)
 {
     const struct rdl__k_move *p = call->params;
+    if (p->transposed)
+        return move_transposed(call);
     const char *src = (const char *)call->bind[0] + p->src_offset * p->elem_bytes;
     char *dst = (char *)call->bind[1] + p->dst_offset * p->elem_bytes;
     const int32_t last = p->walk.rank - 1;

@@ -1,0 +1,362 @@
+/*
+ * Reading images at given places. No state; any thread.
+ */
+#include "kernels/sample.h"
+
+#include <math.h>
+
+/* Types are arguments of the macros here. NOLINTBEGIN(bugprone-macro-parentheses) */
+
+/* ------------------------------------------------------------------------------------ grid sample */
+
+#define MOST_TAPS 4
+#define MOST_POINTS (MOST_TAPS * MOST_TAPS * MOST_TAPS)
+#define FAR 1e9
+
+size_t rdl__k_grid_sample_plan(struct rdl__k_grid_sample *p)
+{
+    const int64_t work = p->channels * (int64_t)(p->n * p->taps * p->taps);
+    p->tile_points = work < 4096 ? 4096 / (work + 1) + 1 : 1;
+    const int64_t points = p->batch * p->points;
+    return (size_t)((points + p->tile_points - 1) / p->tile_points);
+}
+
+static double bounded(double value, double low, double high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* value mirrored at the borders until it lies between them. */
+static double mirrored(double value, double low, double high)
+{
+    const double range = high - low;
+    if (!(range > 0))
+        return low;
+    const double beyond = value < low ? low - value : value - high;
+    if (beyond <= 0)
+        return value;
+    const double turns = floor(beyond / range), rest = beyond - turns * range;
+    const bool even = fmod(turns, 2) == 0;
+    return (value < low) == even ? low + rest : high - rest;
+}
+
+/* The pixel that stands for pixel i of n; -1: zero. */
+static int64_t pixel(const struct rdl__k_grid_sample *p, double i, int64_t n)
+{
+    const double last = (double)(n - 1), edge = p->align_corners ? 0 : 0.5;
+    if (p->padding == RDL__K_SAMPLE_ZEROS && (i < 0 || i > last))
+        return -1;
+    if (p->padding == RDL__K_SAMPLE_REFLECTION)
+        i = trunc(mirrored(i, -edge, last + edge));
+    return (int64_t)bounded(i, 0, last);
+}
+
+/* Pixels and weights of one dimension for a coordinate in [-1, 1]. */
+static void taps_of(const struct rdl__k_grid_sample *p, double at, int64_t n, int64_t *pixels,
+                    double *weights)
+{
+    const double last = (double)(n - 1), edge = p->align_corners ? 0 : 0.5;
+    double x = p->align_corners ? (at + 1) / 2 * last : ((at + 1) * (double)n - 1) / 2;
+    x = x < FAR ? x > -FAR ? x : -FAR : x >= FAR ? FAR : -FAR; /* NaN is far before */
+    x = p->dtype == RDL_F32 ? (double)(float)x : x;
+    x = p->taps == 1 ? rint(x) : x;
+    if (x < -edge || x > last + edge) {
+        if (p->padding == RDL__K_SAMPLE_BORDER)
+            x = bounded(x, 0, last);
+        else if (p->padding == RDL__K_SAMPLE_REFLECTION)
+            x = mirrored(x, -edge, last + edge);
+    }
+    const double low = p->taps == 1 ? trunc(x) : floor(x), a = -0.75, t = x - low, u = 1 - t;
+    const double first = p->taps == 4 ? low - 1 : low;
+    for (int32_t k = 0; k < p->taps; k++)
+        pixels[k] = pixel(p, first + k, n);
+    weights[0] = p->taps == 2 ? u : 1;
+    weights[1] = t;
+    if (p->taps != 4)
+        return;
+    weights[0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a;
+    weights[1] = ((a + 2) * t - (a + 3)) * t * t + 1;
+    weights[2] = ((a + 2) * u - (a + 3)) * u * u + 1;
+    weights[3] = ((a * (u + 1) - 5 * a) * (u + 1) + 8 * a) * (u + 1) - 4 * a;
+}
+
+/* Elements of a plane and weights that make up one point; returns their number. coordinates [n]. */
+static int combine(const struct rdl__k_grid_sample *p, const double *coordinates, int64_t *places,
+                   double *weights)
+{
+    int count = 1;
+    places[0] = 0;
+    weights[0] = 1;
+    for (int32_t d = 0; d < p->n; d++) {
+        int64_t pixels[MOST_TAPS], old[MOST_POINTS];
+        double own[MOST_TAPS], before[MOST_POINTS];
+        int more = 0;
+        taps_of(p, coordinates[p->n - 1 - d], p->in[d], pixels, own);
+        for (int i = 0; i < count; i++) {
+            old[i] = places[i];
+            before[i] = weights[i];
+        }
+        for (int i = 0; i < count; i++)
+            for (int32_t k = 0; k < p->taps; k++)
+                if (pixels[k] >= 0) {
+                    places[more] = old[i] * p->in[d] + pixels[k];
+                    weights[more++] = before[i] * own[k];
+                }
+        count = more;
+    }
+    return count;
+}
+
+#define GRID_SAMPLE(dtype, type)                                                                   \
+    static void points_##dtype(const struct rdl__k_grid_sample *p, const type *x,                  \
+                               const type *grid, type *y, int64_t at, int64_t end)                 \
+    {                                                                                              \
+        int64_t plane = 1, places[MOST_POINTS];                                                    \
+        double weights[MOST_POINTS], coordinates[RDL__K_SAMPLE_DIMS];                              \
+        for (int32_t d = 0; d < p->n; d++)                                                         \
+            plane *= p->in[d];                                                                     \
+        for (int64_t i = at; i < end; i++) {                                                       \
+            const int64_t b = i / p->points, point = i % p->points;                                \
+            for (int32_t d = 0; d < p->n; d++)                                                     \
+                coordinates[d] = (double)grid[i * p->n + d];                                       \
+            const int count = combine(p, coordinates, places, weights);                            \
+            for (int64_t c = 0; c < p->channels; c++) {                                            \
+                const type *from = x + (b * p->channels + c) * plane;                              \
+                double sum = 0;                                                                    \
+                for (int k = 0; k < count; k++)                                                    \
+                    sum += weights[k] * (double)from[places[k]];                                   \
+                y[(b * p->channels + c) * p->points + point] = (type)sum;                          \
+            }                                                                                      \
+        }                                                                                          \
+    }
+GRID_SAMPLE(f32, float)
+GRID_SAMPLE(f64, double)
+
+enum rdl_status rdl__k_grid_sample(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_grid_sample *p = call->params;
+    const int64_t at = (int64_t)call->tile_begin * p->tile_points, points = p->batch * p->points;
+    int64_t end = (int64_t)call->tile_end * p->tile_points;
+    end = end < points ? end : points;
+    if (p->dtype == RDL_F32)
+        points_f32(p, call->bind[0], call->bind[1], call->bind[2], at, end);
+    else
+        points_f64(p, call->bind[0], call->bind[1], call->bind[2], at, end);
+    return RDL_OK;
+}
+
+/* -------------------------------------------------------------------------------------- roi align */
+
+/* One side of a region: where its bins begin, how long one is, and samples a bin. */
+struct side {
+    double begin, bin, grid;
+};
+
+static bool side_of(const struct rdl__k_roi_align *p, double from, double to, int64_t bins,
+                    struct side *side)
+{
+    const double offset = p->half_pixel ? 0.5 : 0;
+    double length = (to - from) * p->scale;
+    if (!p->half_pixel && length < 1)
+        length = 1;
+    side->begin = from * p->scale - offset;
+    side->bin = length / (double)bins;
+    side->grid = p->ratio > 0 ? (double)p->ratio : ceil(side->bin);
+    return side->begin > -FAR && side->begin < FAR && side->grid <= RDL__K_ROI_GRID_MOST;
+}
+
+/* The two pixels that a coordinate lies between and the weight of the second; false if outside. */
+static bool between(double at, int64_t n, int64_t pixels[2], double *weight)
+{
+    if (at < -1 || at > (double)n)
+        return false;
+    at = at > 0 ? at : 0;
+    pixels[0] = (int64_t)at;
+    pixels[1] = pixels[0] + 1;
+    *weight = at - (double)pixels[0];
+    if (pixels[0] >= n - 1) {
+        pixels[0] = pixels[1] = n - 1;
+        *weight = 0;
+    }
+    return true;
+}
+
+/* One sample of the plane; for max the largest of its four weighted pixels, as ONNX has it. */
+#define ROI_SAMPLE(dtype, type)                                                                    \
+    static double roi_sample_##dtype(const struct rdl__k_roi_align *p, const void *vplane,         \
+                                     double y, double x)                                           \
+    {                                                                                              \
+        const type *plane = vplane;                                                                \
+        int64_t ys[2] = {0, 0}, xs[2] = {0, 0};                                                    \
+        double wy = 0, wx = 0, sum = 0, most = -HUGE_VAL;                                          \
+        if (!between(y, p->height, ys, &wy) || !between(x, p->width, xs, &wx))                     \
+            return 0;                                                                              \
+        for (int i = 0; i < 4; i++) {                                                              \
+            const double w = (i / 2 != 0 ? wy : 1 - wy) * (i % 2 != 0 ? wx : 1 - wx);              \
+            const double part = w * (double)plane[ys[i / 2] * p->width + xs[i % 2]];               \
+            sum += part;                                                                           \
+            most = part > most ? part : most;                                                      \
+        }                                                                                          \
+        return p->max ? most : sum;                                                                \
+    }
+ROI_SAMPLE(f32, float)
+ROI_SAMPLE(f64, double)
+
+static double roi_bin(const struct rdl__k_roi_align *p, const void *plane, const struct side *h,
+                      const struct side *w, int64_t row, int64_t col)
+{
+    double sum = 0, most = -HUGE_VAL;
+    for (double iy = 0; iy < h->grid; iy++) {
+        const double y = h->begin + (double)row * h->bin + (iy + 0.5) * h->bin / h->grid;
+        for (double ix = 0; ix < w->grid; ix++) {
+            const double x = w->begin + (double)col * w->bin + (ix + 0.5) * w->bin / w->grid;
+            const double sample = p->dtype == RDL_F32 ? roi_sample_f32(p, plane, y, x)
+                                                      : roi_sample_f64(p, plane, y, x);
+            sum += sample;
+            most = sample > most ? sample : most;
+        }
+    }
+    const double count = h->grid > 0 && w->grid > 0 ? h->grid * w->grid : 0;
+    return count == 0 ? 0 : p->max ? most : sum / count;
+}
+
+static double number_at(enum rdl_dtype dtype, const void *x, int64_t i)
+{
+    return dtype == RDL_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+}
+
+enum rdl_status rdl__k_roi_align(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_roi_align *p = call->params;
+    const int64_t size = (int64_t)rdl_dtype_size(p->dtype), area = p->height * p->width;
+    for (int64_t t = (int64_t)call->tile_begin; t < (int64_t)call->tile_end; t++) {
+        const int64_t r = t / p->channels, c = t % p->channels;
+        const int64_t b = ((const int64_t *)call->bind[2])[r];
+        double roi[4];
+        struct side h, w;
+        for (int i = 0; i < 4; i++)
+            roi[i] = number_at(p->dtype, call->bind[1], r * 4 + i);
+        if (b < 0 || b >= p->batch || !side_of(p, roi[0], roi[2], p->out_width, &w) ||
+            !side_of(p, roi[1], roi[3], p->out_height, &h))
+            return RDL_ERR_RUNTIME;
+        const char *plane = (const char *)call->bind[0] + (b * p->channels + c) * area * size;
+        for (int64_t i = 0; i < p->out_height * p->out_width; i++) {
+            const double value = roi_bin(p, plane, &h, &w, i / p->out_width, i % p->out_width);
+            const int64_t at = t * p->out_height * p->out_width + i;
+            if (p->dtype == RDL_F32)
+                ((float *)call->bind[3])[at] = (float)value;
+            else
+                ((double *)call->bind[3])[at] = value;
+        }
+    }
+    return RDL_OK;
+}
+
+/* NOLINTEND(bugprone-macro-parentheses) */
+
+/* -------------------------------------------------------------------------------------------- nms */
+
+/* Corners of a box in order: low y, low x, high y, high x. */
+static void corners_of(const struct rdl__k_nms *p, const float *box, float corners[4])
+{
+    for (int i = 0; i < 2; i++) {
+        const float half = p->centers ? box[3 - i] / 2 : 0;
+        const float a = p->centers ? box[1 - i] - half : box[i];
+        const float b = p->centers ? box[1 - i] + half : box[i + 2];
+        corners[i] = a < b ? a : b;
+        corners[i + 2] = a < b ? b : a;
+    }
+}
+
+static bool overlaps(const struct rdl__k_nms *p, const float *a, const float *b, float threshold)
+{
+    float ca[4], cb[4], common = 1;
+    corners_of(p, a, ca);
+    corners_of(p, b, cb);
+    for (int i = 0; i < 2; i++) {
+        const float low = ca[i] > cb[i] ? ca[i] : cb[i];
+        const float high = ca[i + 2] < cb[i + 2] ? ca[i + 2] : cb[i + 2];
+        common *= high > low ? high - low : 0;
+    }
+    const float area_a = (ca[2] - ca[0]) * (ca[3] - ca[1]);
+    const float area_b = (cb[2] - cb[0]) * (cb[3] - cb[1]);
+    const float all = area_a + area_b - common;
+    return common > 0 && area_a > 0 && area_b > 0 && common / all > threshold;
+}
+
+/* Whether box i comes after box j: a smaller score, or the same and a higher index. */
+static bool after(const float *scores, int64_t i, int64_t j)
+{
+    return scores[i] < scores[j] || (!(scores[i] > scores[j]) && i > j);
+}
+
+static void sift(const float *scores, int64_t *heap, int64_t n, int64_t at)
+{
+    const int64_t moving = heap[at];
+    for (int64_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && after(scores, heap[child + 1], heap[child]))
+            child++;
+        if (!after(scores, heap[child], moving))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = moving;
+}
+
+/* Boxes whose score exceeds the threshold, the best first; returns their number. */
+static int64_t order_boxes(const float *scores, int64_t n, const float *threshold, int64_t *order)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (threshold == NULL ? scores[i] == scores[i] : scores[i] > *threshold)
+            order[count++] = i;
+    for (int64_t i = count / 2 - 1; i >= 0; i--)
+        sift(scores, order, count, i);
+    for (int64_t last = count - 1; last > 0; last--) {
+        const int64_t worst = order[0];
+        order[0] = order[last];
+        sift(scores, order, last, 0);
+        order[last] = worst;
+    }
+    return count;
+}
+
+void rdl__k_nms_run(const struct rdl__k_nms *p, const void *const bind[5], int64_t *order,
+                    int64_t *out, int64_t *found)
+{
+    const int64_t most = bind[2] != NULL ? *(const int64_t *)bind[2] : 0;
+    const float threshold = bind[3] != NULL ? *(const float *)bind[3] : 0;
+    *found = 0;
+    for (int64_t line = 0; line < p->batches * p->classes; line++) {
+        const float *boxes = (const float *)bind[0] + line / p->classes * p->boxes * 4;
+        const float *scores = (const float *)bind[1] + line * p->boxes;
+        const int64_t count = most > 0 ? order_boxes(scores, p->boxes, bind[4], order) : 0;
+        int64_t kept = 0; /* order[0, kept) are the boxes that were kept */
+        for (int64_t i = 0; i < count && kept < most; i++) {
+            const int64_t box = order[i];
+            bool free = true;
+            for (int64_t k = 0; k < kept && free; k++)
+                free = !overlaps(p, boxes + box * 4, boxes + order[k] * 4, threshold);
+            if (!free)
+                continue;
+            order[kept++] = box;
+            if (out != NULL && *found < p->found) {
+                out[*found * 3] = line / p->classes;
+                out[*found * 3 + 1] = line % p->classes;
+                out[*found * 3 + 2] = box;
+            }
+            ++*found;
+        }
+    }
+}
+
+enum rdl_status rdl__k_nms(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_nms *p = call->params;
+    const void *bind[5];
+    int64_t found;
+    for (int i = 0; i < 5; i++)
+        bind[i] = call->bind[i];
+    rdl__k_nms_run(p, bind, call->scratch, call->bind[5], &found);
+    return found == p->found ? RDL_OK : RDL_ERR_RUNTIME;
+}

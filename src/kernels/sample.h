@@ -1,0 +1,63 @@
+/*
+ * Kernels that read images at places which the data give: GridSample, RoiAlign; and
+ * NonMaxSuppression, which chooses such places.
+ *
+ * Threading: pure functions; see device/kernel.h.
+ */
+#ifndef RDL_KERNELS_SAMPLE_H
+#define RDL_KERNELS_SAMPLE_H
+
+#include "device/kernel.h"
+#include "tensor/shape.h"
+
+/** Most dimensions of an image. */
+#define RDL__K_SAMPLE_DIMS 3
+
+enum rdl__k_sample_padding { RDL__K_SAMPLE_ZEROS, RDL__K_SAMPLE_BORDER, RDL__K_SAMPLE_REFLECTION };
+
+/** Parameters of rdl__k_grid_sample. Bindings: x [batch, channels, in...], grid [batch, points, n]
+ * (the last dimension of the image first), y [batch, channels, points]. */
+struct rdl__k_grid_sample {
+    enum rdl_dtype dtype; /* of all three: f32 or f64 */
+    int32_t n, taps;      /* dimensions of the image; 1: nearest, 2: linear, 4: cubic */
+    enum rdl__k_sample_padding padding;
+    bool align_corners;
+    int64_t batch, channels, points;
+    int64_t in[RDL__K_SAMPLE_DIMS];
+    int64_t tile_points;
+};
+size_t rdl__k_grid_sample_plan(struct rdl__k_grid_sample *params);
+/** A place that is no number reads as one far outside. Source: ONNX GridSample@16..22. */
+enum rdl_status rdl__k_grid_sample(const struct rdl__kernel_call *call);
+
+/** Parameters of rdl__k_roi_align. Bindings: x [batch, channels, height, width], rois [rois, 4],
+ * batch indices (i64) [rois], y [rois, channels, out_height, out_width]. A tile a plane of y. */
+struct rdl__k_roi_align {
+    enum rdl_dtype dtype; /* f32 or f64 */
+    bool max, half_pixel;
+    int64_t batch, channels, height, width, rois, out_height, out_width;
+    int64_t ratio; /* samples a bin along each side; 0: as many as pixels */
+    double scale;
+};
+/** Most samples of a bin along each side. */
+#define RDL__K_ROI_GRID_MOST 4096
+/** @return RDL_ERR_RUNTIME: a batch index out of range, or a region without bounds.
+ * Source: ONNX RoiAlign@10..22. */
+enum rdl_status rdl__k_roi_align(const struct rdl__kernel_call *call);
+
+/** Parameters of rdl__k_nms. Bindings: boxes (f32) [batches, boxes, 4], scores (f32) [batches,
+ * classes, boxes], most boxes a class (i64), IoU threshold (f32), score threshold (f32), each NULL if
+ * absent, out (i64) [found, 3]. Scratch: `boxes` int64_t. One tile. */
+struct rdl__k_nms {
+    int64_t batches, classes, boxes;
+    bool centers; /* boxes are x, y, width, height; else two corners, y first */
+    int64_t found;
+};
+/** Goes through all classes and keeps boxes; *found is their number. out may be NULL, then only
+ * counts; else at most params->found rows are written. bind [5] as of the kernel's inputs. */
+void rdl__k_nms_run(const struct rdl__k_nms *params, const void *const bind[5], int64_t *order,
+                    int64_t *out, int64_t *found);
+/** @return RDL_ERR_RUNTIME: another number than found. Source: ONNX NonMaxSuppression@10..11. */
+enum rdl_status rdl__k_nms(const struct rdl__kernel_call *call);
+
+#endif

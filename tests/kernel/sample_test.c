@@ -1,0 +1,152 @@
+/*
+ * GridSample, RoiAlign and NonMaxSuppression from node to numbers, worked out by hand.
+ */
+#include "op_driver.h"
+
+static const float image[6] = {0, 1, 2, 3, 4, 5}; /* two rows of three */
+
+static void grid_sample(struct op_case *c, const char *mode, const char *padding, const float *grid,
+                        int points)
+{
+    op_begin(c, "GridSample", 20);
+    op_text(c, "mode", mode);
+    op_text(c, "padding_mode", padding);
+    op_int(c, "align_corners", 1);
+    op_input(c, RDL_F32, image, 4, 1, 1, 2, 3);
+    op_input(c, RDL_F32, grid, 4, 1, 1, points, 2);
+}
+
+static void grid_sample_reads_where_the_grid_says(void **state)
+{
+    (void)state;
+    /* x, y: a corner, the middle, half a pixel outside on the left, far outside, no number. */
+    const float grid[10] = {-1, -1, 0, 0, -1.5f, -1, 0, 1e30f, NAN, -1};
+    static const struct {
+        const char *mode, *padding;
+        float want[5];
+    } cases[] = {
+        {"linear", "zeros", {0, 2.5f, 0, 0, 0}},
+        {"linear", "border", {0, 2.5f, 0, 4, 0}},
+        {"nearest", "border", {0, 1, 0, 4, 0}}, /* halves go to even */
+        {"linear", "reflection", {0, 2.5f, 0.5f, 1, 0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct op_case c;
+        const bool mirrors = strcmp(cases[i].padding, "reflection") == 0;
+        grid_sample(&c, cases[i].mode, cases[i].padding, grid, 5);
+        op_run_both(&c);
+        op_expect_dims(&c, 0, 4, 1, 1, 1, 5);
+        test_close(cases[i].want, c.data[0], mirrors ? 3 : 5, 0, 1e-6, cases[i].padding);
+        op_end(&c);
+    }
+}
+
+static void grid_sample_refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    struct op_case c;
+    grid_sample(&c, "bilinear", "zeros", image, 1); /* the name before 20 */
+    op_fails(&c, RDL_ERR_MODEL, "mode \"bilinear\"");
+    grid_sample(&c, "linear", "wrap", image, 1);
+    op_fails(&c, RDL_ERR_MODEL, "padding_mode \"wrap\"");
+    op_begin(&c, "GridSample", 16);
+    op_input(&c, RDL_F32, image, 4, 1, 1, 2, 3);
+    op_input(&c, RDL_F32, image, 4, 2, 1, 1, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "grid [2, 1, 1, 2] does not fit");
+    op_begin(&c, "GridSample", 16);
+    op_input(&c, RDL_I32, image, 4, 1, 1, 2, 3);
+    op_input(&c, RDL_I32, image, 4, 1, 1, 1, 2);
+    op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype i32");
+}
+
+static void roi_align(struct op_case *c, int64_t opset, const float *roi, const int64_t *batch)
+{
+    op_begin(c, "RoiAlign", opset);
+    op_int(c, "sampling_ratio", 1);
+    op_input(c, RDL_F32, image, 4, 1, 1, 2, 3);
+    op_input(c, RDL_F32, roi, 2, 1, 4);
+    op_input(c, RDL_I64, batch, 1, 1);
+}
+
+static void roi_align_samples_the_middle_of_bins(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const float roi[4] = {0, 0, 2, 1}, bad[4] = {0, 0, INFINITY, NAN};
+    const int64_t batch = 0, none = 1;
+    roi_align(&c, 10, roi, &batch); /* the middle is (1, 0.5) */
+    op_run_both(&c);
+    assert_true(((float *)c.data[0])[0] == 2.5f);
+    op_end(&c);
+    roi_align(&c, 16, roi, &batch); /* (0.5, 0) */
+    op_run_both(&c);
+    assert_true(((float *)c.data[0])[0] == 0.5f);
+    op_end(&c);
+    roi_align(&c, 16, roi, &none);
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    roi_align(&c, 16, bad, &batch);
+    c.n_attrs = 0;
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    roi_align(&c, 16, roi, &batch);
+    op_text(&c, "mode", "sum");
+    op_fails(&c, RDL_ERR_MODEL, "mode \"sum\"");
+    roi_align(&c, 16, roi, &batch);
+    op_int(&c, "output_height", -1);
+    op_fails(&c, RDL_ERR_SHAPE, "negative");
+}
+
+static const float boxes[12] = {0, 0, 2, 2, 2, 2.2f, 0, 0, 5, 5, 6, 6};
+static const float scores[3] = {0.5f, 0.5f, 0.9f};
+
+static void nms(struct op_case *c, const int64_t *most, const float *iou, const float *score)
+{
+    op_begin(c, "NonMaxSuppression", 11);
+    op_input(c, RDL_F32, boxes, 3, 1, 3, 4);
+    op_input(c, RDL_F32, scores, 3, 1, 1, 3);
+    op_input(c, RDL_I64, most, 0);
+    op_input(c, RDL_F32, iou, 0);
+    op_input(c, RDL_F32, score, 0);
+}
+
+static void nms_keeps_the_best_of_what_overlaps(void **state)
+{
+    (void)state;
+    struct op_case c;
+    const int64_t most = 5, one = 1;
+    const float half = 0.5f, never = 1.0f, above = 0.6f;
+    nms(&c, &most, &half, NULL); /* of the same scores the lower index comes first */
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 2, 2, 3);
+    assert_memory_equal(c.data[0], ((int64_t[]){0, 0, 2, 0, 0, 0}), 48);
+    op_end(&c);
+    nms(&c, &most, &never, NULL);
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 2, 3, 3);
+    op_end(&c);
+    nms(&c, &one, &never, NULL);
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 2, 1, 3);
+    op_end(&c);
+    nms(&c, &most, &never, &above);
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 2, 1, 3);
+    op_end(&c);
+    nms(&c, NULL, &half, NULL); /* without a number there are none */
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 2, 0, 3);
+    op_end(&c);
+    nms(&c, &most, &half, NULL);
+    c.in[1].shape.dims[2] = 2;
+    op_fails(&c, RDL_ERR_SHAPE, "do not fit scores");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grid_sample_reads_where_the_grid_says),
+        cmocka_unit_test(grid_sample_refuses_what_does_not_fit),
+        cmocka_unit_test(roi_align_samples_the_middle_of_bins),
+        cmocka_unit_test(nms_keeps_the_best_of_what_overlaps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
