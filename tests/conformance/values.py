@@ -16,12 +16,26 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 BATCHES = (1, 3, 5, 8, 13, 64)
+VAD = [(n, length, rate) for rate, length in ((16000, 576), (8000, 288)) for n in (1, 2, 5)]
 CASES = (
-    [("linear_8x8", (n, 8)) for n in BATCHES]
-    + [("linear_512x256", (n, 512)) for n in BATCHES]
-    + [("mlp_784_512_512_10", (n, 784)) for n in BATCHES]
-    + [("ppocr_cls", (n, 3, 48, width)) for n, width in
+    [("linear_8x8", {"x": (n, 8)}) for n in BATCHES]
+    + [("linear_512x256", {"x": (n, 512)}) for n in BATCHES]
+    + [("mlp_784_512_512_10", {"x": (n, 784)}) for n in BATCHES]
+    + [("control", {"x": (n, 8)}) for n in (1, 3, 8)]
+    + [("ppocr_cls", {"x": (n, 3, 48, width)}) for n, width in
        ((1, 192), (3, 192), (8, 192), (1, 320), (5, 64), (13, 100), (64, 192))]
+    + [("ppocr_det", {"x": (n, 3, height, width)}) for n, height, width in
+       ((1, 320, 320), (2, 96, 160), (1, 32, 224), (3, 64, 64))]
+    + [("ppocr_rec", {"x": (n, 3, 48, width)}) for n, width in ((1, 320), (3, 96), (6, 170))]
+    + [("magika", {"bytes": (n, 2048)}) for n in (1, 3, 8)]
+    + [(name, {"input": (n, length), "state": (2, n, 128), "sr": rate})
+       for name in ("silero_vad", "silero_vad_op18_ifless") for n, length, rate in VAD]
+    + [("silero_vad_16k_op15", {"input": (n, 576), "state": (2, n, 128), "sr": 16000})
+       for n in (1, 2, 5)]
+    + [("silero_vad_half", {"input": (n, 576), "state": (2, n, 128)}) for n in (1, 2, 5)]
+    + [("silero_vad_openvino_16k", {"input": (1, 576), "state": (2, 1, 128)})]
+    + [("silero_vad_16k_sequence", {"input": (n, 576), "h": (1, 1, 128), "c": (1, 1, 128)})
+       for n in (1, 4, 31)]
 )
 PLACES = ("cpu portable", "cpu avx2", "cpu avx512", "sim")
 HEAD = "| model | shape | device | largest absolute error | largest relative error |"
@@ -66,22 +80,47 @@ def compare(got, expected):
     return float(error.max()), float(relative.max()), within and bool(numpy.isfinite(got).all())
 
 
+def case_text(ports):
+    """The shapes, and the values of scalars, as a cell of the table."""
+    if list(ports) == ["x"]:
+        return "x".join(map(str, ports["x"]))
+    return " ".join(f"{name}={'x'.join(map(str, port)) if isinstance(port, tuple) else port}"
+                    for name, port in ports.items())
+
+
+def make_inputs(ports, session):
+    """Arrays by name: of a seed, or the scalar that is given."""
+    import numpy
+
+    generator = numpy.random.default_rng(len(case_text(ports)))
+    arrays = {}
+    for port in session.get_inputs():
+        wanted = ports[port.name]
+        if not isinstance(wanted, tuple):
+            arrays[port.name] = numpy.array(wanted, numpy.int64)
+        elif port.type == "tensor(int32)":
+            arrays[port.name] = generator.integers(0, 257, wanted).astype(numpy.int32)
+        else:
+            arrays[port.name] = generator.uniform(-1, 1, wanted).astype(numpy.float32)
+    return arrays
+
+
 def measure(raddle, models, folder):
-    """Yields (model, shape, place, absolute, relative, fault) for every case."""
+    """Yields (model, shapes, place, absolute, relative, fault) for every case."""
     import numpy
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(3)
     places = [place for place in PLACES
               if not place.startswith("cpu ") or has_isa(place.split()[1])]
     for name in dict.fromkeys(name for name, _ in CASES):
         path = models / f"{name}.onnx"
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        for shape in (shape for case, shape in CASES if case == name):
-            generator = numpy.random.default_rng(sum(shape))
-            x = generator.uniform(-1, 1, shape).astype(numpy.float32)
+        for ports in (ports for case, ports in CASES if case == name):
+            arrays = make_inputs(ports, session)
             inputs = folder / "in.npz"
-            numpy.savez(inputs, **{session.get_inputs()[0].name: x})
-            expected = session.run(None, {session.get_inputs()[0].name: x})
+            numpy.savez(inputs, **arrays)
+            expected = session.run(None, arrays)
             for place in places:
                 absolute = relative = 0.0
                 fault = ""
@@ -93,7 +132,7 @@ def measure(raddle, models, folder):
                         fault = fault or ("" if within else "outside the bound")
                 except (RuntimeError, KeyError, subprocess.TimeoutExpired) as trouble:
                     fault = str(trouble)
-                yield name, "x".join(map(str, shape)), place, absolute, relative, fault
+                yield name, case_text(ports), place, absolute, relative, fault
 
 
 def table(rows):
@@ -128,7 +167,8 @@ def main():
             name, shape, place, absolute, relative, fault = row
             verdict = "not ok" if fault else "ok"
             print(f"# {name:20} {shape:12} {place:12} {absolute:.2e} {relative:.2e} {fault}")
-            print(f"{verdict} {len(rows)} - {name}_{shape}_{place.replace(' ', '_')}")
+            label = "_".join((name, shape, place)).replace(" ", "_").replace("=", "_")
+            print(f"{verdict} {len(rows)} - {label}")
     if docs:
         docs.write_text(table(rows))
     stale = not (ROOT / "docs" / "values.md").exists() or set(

@@ -110,6 +110,7 @@ static const struct models_case models_cases[] = {
     {"linear_512x256", 2, {64, 512}},
     {"mlp_784_512_512_10", 2, {8, 784}},
     {"ppocr_cls", 4, {1, 3, 48, 192}},
+    {"control", 2, {5, 8}},
 };
 #define MODELS_CASES (sizeof models_cases / sizeof *models_cases)
 
