@@ -56,7 +56,7 @@ static void counted_free(void *memory, void *user)
 /* ------------------------------------------------------------------------------------- the scenario */
 
 static struct rdl_value *input, *other_input, *expected, *other_expected;
-static const char *model_path;
+static const char *model_name = "linear_8x8", *model_path;
 static bool bad_answer;
 
 /* Whether a status fits a scenario with faults. */
@@ -349,19 +349,22 @@ static int prepare(void **state)
     (void)state;
     static char path[1024];
     (void)alarm(600);
-    (void)snprintf(path, sizeof path, "%s", models_path("linear_8x8"));
+    (void)snprintf(path, sizeof path, "%s", models_path(model_name));
     model_path = path;
     input = models_input(1, 2, (const int64_t[]){1, 8});
     other_input = models_input(2, 2, (const int64_t[]){9, 8});
-    struct rdl_model model = models_load("linear_8x8", (struct rdl_device){0});
+    struct rdl_model model = models_load(model_name, (struct rdl_device){0});
     expected = models_run(model, input);
     other_expected = models_run(model, other_input);
     rdl_model_close(model);
     return expected == NULL || other_expected == NULL;
 }
 
-int main(void)
+/* fault_test [MODEL]: a model of x [n, 8]. */
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        model_name = argv[1];
     static const struct rdl_allocator allocator = {counted_allocate, counted_free, NULL};
     const struct rdl_config config = {.size = sizeof config, .allocator = &allocator};
     if (rdl_configure(&config, NULL) != RDL_OK)
