@@ -53,6 +53,12 @@ static enum rdl_status check_pad_11(const struct rdl__node *node, struct rdl_err
     return check_mode(node, error);
 }
 
+/* An index that the check found to be there. */
+static int known(int index)
+{
+    return index < 0 ? 0 : index;
+}
+
 /* The axes that the pads speak of: all, or those of input 3. */
 static enum rdl_status read_pad_axes(const struct rdl__infer *infer, int32_t axes[RDL_MAX_RANK],
                                      size_t *count)
@@ -80,7 +86,7 @@ static enum rdl_status read_pads(const struct rdl__infer *infer, struct pads *pa
     const int64_t *given = values;
     int32_t axes[RDL_MAX_RANK];
     size_t n, n_axes;
-    *pads = (struct pads){.mode = (enum pad_mode)mode_of(infer->node)};
+    *pads = (struct pads){.mode = (enum pad_mode)known(mode_of(infer->node))};
     if (infer->node->op->since < 11)
         given = rdl__attr_ints(infer->node, "pads", &n);
     else

@@ -209,10 +209,13 @@ enum rdl_status rdl__remap_lower(const struct rdl__lower *lower, struct rdl__rem
     bool changed = false;
     for (int32_t d = 0; d < out->rank; d++)
         changed = changed || map->dims[d].table != NULL;
-    const enum rdl_status status = lower->in[0].dtype == RDL_STRING
-                                       ? rdl__op_no_kernel(lower, RDL_STRING)
-                                   : changed ? lower_changed(lower, map, fill, fill_bytes)
-                                             : rdl__lower_alias(lower, 0, 0);
+    enum rdl_status status = RDL_OK;
+    if (lower->in[0].dtype == RDL_STRING)
+        status = rdl__op_no_kernel(lower, RDL_STRING);
+    else if (changed)
+        status = lower_changed(lower, map, fill, fill_bytes);
+    else
+        status = rdl__lower_alias(lower, 0, 0);
     rdl__remap_fini(map);
     return status;
 }

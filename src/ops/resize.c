@@ -119,17 +119,24 @@ static enum rdl_status check_upsample_7(const struct rdl__node *node, struct rdl
     return mode_of(node) < 0 ? bad_text(node, "mode", error) : RDL_OK;
 }
 
+/* An index that the check found to be there. */
+static int known(int index)
+{
+    return index < 0 ? 0 : index;
+}
+
 /* The attributes. Before 11 there is one way only. */
 static void read_ways(const struct rdl__node *node, struct resize *r)
 {
     const bool old = node->op->since < 11;
-    r->mode = (enum interpolation)mode_of(node);
+    r->mode = (enum interpolation)known(mode_of(node));
     r->coordinates =
-        (enum coordinates)INDEX_OF(node, "coordinate_transformation_mode",
-                                   old ? "asymmetric" : "half_pixel", coordinate_names);
-    r->nearest = (enum nearest)INDEX_OF(node, "nearest_mode", old ? "floor" : "round_prefer_floor",
-                                        nearest_names);
-    r->policy = (enum policy)INDEX_OF(node, "keep_aspect_ratio_policy", "stretch", policy_names);
+        (enum coordinates)known(INDEX_OF(node, "coordinate_transformation_mode",
+                                         old ? "asymmetric" : "half_pixel", coordinate_names));
+    r->nearest = (enum nearest)known(
+        INDEX_OF(node, "nearest_mode", old ? "floor" : "round_prefer_floor", nearest_names));
+    r->policy =
+        (enum policy)known(INDEX_OF(node, "keep_aspect_ratio_policy", "stretch", policy_names));
     r->exclude_outside = rdl__attr_int(node, "exclude_outside", 0) != 0;
     r->antialias = rdl__attr_int(node, "antialias", 0) != 0;
     r->cubic_a = (double)rdl__attr_float(node, "cubic_coeff_a", -0.75f);
@@ -164,7 +171,7 @@ static bool filled(const struct rdl__infer *infer, uint32_t i)
 static enum rdl_status apply_scales(const struct rdl__infer *infer, uint32_t i, size_t n,
                                     const int32_t *axes, struct resize *r)
 {
-    double scales[RDL_MAX_RANK];
+    double scales[RDL_MAX_RANK] = {0};
     RDL_TRY(read_floats(infer, i, n, scales));
     for (size_t k = 0; k < n; k++) {
         const int32_t d = axes[k];
@@ -182,7 +189,7 @@ static enum rdl_status apply_sizes(const struct rdl__infer *infer, uint32_t i, s
                                    const int32_t *axes, struct resize *r)
 {
     const int64_t *dims = infer->in[0].shape.dims;
-    int64_t sizes[RDL_MAX_RANK];
+    int64_t sizes[RDL_MAX_RANK] = {0};
     size_t have;
     RDL_TRY(rdl__op_ints(infer, i, sizes, RDL_MAX_RANK, &have));
     if (have != n)
@@ -213,7 +220,7 @@ static enum rdl_status apply_sizes(const struct rdl__infer *infer, uint32_t i, s
 static enum rdl_status apply_roi(const struct rdl__infer *infer, size_t n, const int32_t *axes,
                                  struct resize *r)
 {
-    double roi[2 * RDL_MAX_RANK];
+    double roi[2 * RDL_MAX_RANK] = {0};
     if (r->coordinates != AT_TF_CROP_AND_RESIZE)
         return RDL_OK;
     if (!filled(infer, 1))
@@ -415,7 +422,8 @@ static void weigh(const struct resize *r, int32_t d, int64_t n, int64_t i, int32
     const double stretch = stretch_of(r, d);
     bool outside;
     const double at = origin(r, d, n, i, &outside);
-    const double first = ceil(at) - taps / 2; /* a whole number is right of the middle */
+    const int32_t half = taps / 2;
+    const double first = ceil(at) - half; /* a whole number is right of the middle */
     double sum = 0;
     for (int32_t t = 0; t < taps; t++) {
         const double place = first + t, far = (place - at) * stretch;
@@ -478,6 +486,8 @@ static int32_t order_axes(const struct resize *r, const struct rdl__shape *x, in
         if (!untouched(r, d, x->dims[d]) && r->axes[d].out < x->dims[d])
             axes[n++] = d;
     for (int32_t d = x->rank - 1; d >= 0; d--)
+        /* The analyser does not know that rank <= RDL_MAX_RANK.
+         * NOLINTNEXTLINE(clang-analyzer-security.ArrayBound) */
         if (!untouched(r, d, x->dims[d]) && r->axes[d].out >= x->dims[d])
             axes[n++] = d;
     return n;
@@ -525,7 +535,7 @@ static enum rdl_status lower_passes(const struct rdl__lower *lower, const struct
         RDL_TRY(cast_step(lower, dtype, sums, &shape, from, RDL__TEMP_WRITE(temp)));
         from = RDL__TEMP_READ(temp);
     }
-    for (int32_t k = 0; k < n; k++) {
+    for (int32_t k = 0; k < n && k < RDL_MAX_RANK; k++) {
         struct rdl__k_resample *pass = NULL;
         size_t bytes;
         RDL_TRY(make_pass(lower, r, axes[k], &shape, sums, &pass, &bytes));

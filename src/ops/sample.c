@@ -88,11 +88,12 @@ static enum rdl_status infer_grid_sample(const struct rdl__infer *infer)
 static enum rdl_status lower_grid_sample(const struct rdl__lower *lower)
 {
     const struct rdl__shape *x = &lower->in[0].shape, *y = &lower->out[0].shape;
+    const int padding = padding_of(lower->node); /* the check refused negatives */
     struct rdl__k_grid_sample params = {
         .dtype = lower->in[0].dtype,
         .n = x->rank - 2,
         .taps = taps_of(lower->node),
-        .padding = (enum rdl__k_sample_padding)padding_of(lower->node),
+        .padding = (enum rdl__k_sample_padding)(padding < 0 ? 0 : padding),
         .align_corners = rdl__attr_int(lower->node, "align_corners", 0) != 0,
         .batch = x->dims[0],
         .channels = x->dims[1],

@@ -103,6 +103,13 @@ static int how_of(const struct rdl__node *node)
     return -1;
 }
 
+/* The same of a node that was checked. */
+static int known_how(const struct rdl__node *node)
+{
+    const int how = how_of(node);
+    return how < 0 ? 0 : how;
+}
+
 static enum rdl_status check_reduction(const struct rdl__node *node, struct rdl_error *error)
 {
     if (how_of(node) < 0)
@@ -125,7 +132,7 @@ static enum rdl_status check_scatter_elements(const struct rdl__node *node, stru
 /* What the scatters have in common: dtypes. */
 static enum rdl_status check_updates(const struct rdl__infer *infer)
 {
-    if (!rdl__k_scatter_takes((enum rdl__k_scatter_how)how_of(infer->node), infer->in[0].dtype))
+    if (!rdl__k_scatter_takes((enum rdl__k_scatter_how)known_how(infer->node), infer->in[0].dtype))
         return rdl__op_bad_dtype(infer, 0);
     return rdl__op_same_dtype(infer, 2);
 }
@@ -148,7 +155,7 @@ static enum rdl_status lower_scatter_elements(const struct rdl__lower *lower)
 {
     struct rdl__k_elements params;
     RDL_TRY(make_elements(lower, &params));
-    params.how = (enum rdl__k_scatter_how)how_of(lower->node);
+    params.how = (enum rdl__k_scatter_how)known_how(lower->node);
     const size_t tiles = rdl__k_scatter_elements_plan(&params);
     if (tiles == 0)
         return rdl__lower_alias(lower, 0, 0);
@@ -236,8 +243,8 @@ static enum rdl_status infer_gather_nd(const struct rdl__infer *infer)
 {
     const struct rdl__shape *x = &infer->in[0].shape, *indices = &infer->in[1].shape;
     const int32_t batch = batch_dims(infer->node);
-    int64_t dims[2 * RDL_MAX_RANK];
-    int32_t depth, rank = 0;
+    int64_t dims[2 * RDL_MAX_RANK] = {0};
+    int32_t depth = 0, rank = 0;
     RDL_TRY(read_depth(infer, batch, &depth));
     for (int32_t d = 0; d < batch; d++)
         if (x->dims[d] != indices->dims[d])
@@ -282,11 +289,11 @@ static enum rdl_status check_scatter_nd(const struct rdl__node *node, struct rdl
 static enum rdl_status infer_scatter_nd(const struct rdl__infer *infer)
 {
     const struct rdl__shape *x = &infer->in[0].shape, *indices = &infer->in[1].shape;
-    int32_t depth;
+    int32_t depth = 0;
     RDL_TRY(read_depth(infer, 0, &depth));
     RDL_TRY(check_updates(infer));
     struct rdl__shape want = {.rank = 0};
-    int64_t dims[2 * RDL_MAX_RANK];
+    int64_t dims[2 * RDL_MAX_RANK] = {0};
     int32_t rank = 0;
     for (int32_t d = 0; d < indices->rank - 1; d++)
         dims[rank++] = indices->dims[d];
@@ -307,7 +314,7 @@ static enum rdl_status lower_scatter_nd(const struct rdl__lower *lower)
 {
     struct rdl__k_slices params;
     make_slices(lower, 0, &params);
-    params.how = (enum rdl__k_scatter_how)how_of(lower->node);
+    params.how = (enum rdl__k_scatter_how)known_how(lower->node);
     if (params.batch_rows == 0)
         return rdl__lower_alias(lower, 0, 0);
     RDL_TRY(lower_copy(lower));

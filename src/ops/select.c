@@ -205,7 +205,7 @@ static enum rdl_status one_hot_axis(const struct rdl__node *node, int32_t rank, 
 static enum rdl_status infer_one_hot(const struct rdl__infer *infer)
 {
     const struct rdl__shape *x = &infer->in[0].shape;
-    int64_t dims[RDL_MAX_RANK + 1], depth;
+    int64_t dims[RDL_MAX_RANK + 1], depth = 0;
     int32_t axis;
     for (uint32_t i = 0; i < 3; i++)
         if (infer->in[i].dtype == RDL_STRING || (i == 0 && infer->in[i].dtype == RDL_BOOL))
@@ -215,8 +215,9 @@ static enum rdl_status infer_one_hot(const struct rdl__infer *infer)
         return rdl__fail(infer->error, RDL_ERR_SHAPE, "input 2 (values) has not two elements");
     RDL_TRY(read_scalar(infer, 1, &depth));
     RDL_TRY(one_hot_axis(infer->node, x->rank, &axis, infer->error));
-    for (int32_t d = 0; d <= x->rank; d++)
-        dims[d] = d == axis ? depth : x->dims[d < axis ? d : d - 1];
+    for (int32_t d = 0; d < x->rank; d++)
+        dims[d < axis ? d : d + 1] = x->dims[d];
+    dims[axis] = depth;
     return rdl__op_out(infer, 0, infer->in[2].dtype, x->rank + 1, dims);
 }
 

@@ -149,7 +149,8 @@ enum rdl_status rdl__k_grid_sample(const struct rdl__kernel_call *call)
 
 /* One side of a region: where its bins begin, how long one is, and samples a bin. */
 struct side {
-    double begin, bin, grid;
+    double begin, bin;
+    int64_t grid;
 };
 
 static bool side_of(const struct rdl__k_roi_align *p, double from, double to, int64_t bins,
@@ -161,8 +162,11 @@ static bool side_of(const struct rdl__k_roi_align *p, double from, double to, in
         length = 1;
     side->begin = from * p->scale - offset;
     side->bin = length / (double)bins;
-    side->grid = p->ratio > 0 ? (double)p->ratio : ceil(side->bin);
-    return side->begin > -FAR && side->begin < FAR && side->grid <= RDL__K_ROI_GRID_MOST;
+    const double grid = p->ratio > 0 ? (double)p->ratio : ceil(side->bin);
+    if (!(side->begin > -FAR && side->begin < FAR && grid <= RDL__K_ROI_GRID_MOST))
+        return false;
+    side->grid = grid > 0 ? (int64_t)grid : 0;
+    return true;
 }
 
 /* The two pixels that a coordinate lies between and the weight of the second; false if outside. */
@@ -206,18 +210,20 @@ static double roi_bin(const struct rdl__k_roi_align *p, const void *plane, const
                       const struct side *w, int64_t row, int64_t col)
 {
     double sum = 0, most = -HUGE_VAL;
-    for (double iy = 0; iy < h->grid; iy++) {
-        const double y = h->begin + (double)row * h->bin + (iy + 0.5) * h->bin / h->grid;
-        for (double ix = 0; ix < w->grid; ix++) {
-            const double x = w->begin + (double)col * w->bin + (ix + 0.5) * w->bin / w->grid;
+    for (int64_t iy = 0; iy < h->grid; iy++) {
+        const double y =
+            h->begin + (double)row * h->bin + ((double)iy + 0.5) * h->bin / (double)h->grid;
+        for (int64_t ix = 0; ix < w->grid; ix++) {
+            const double x =
+                w->begin + (double)col * w->bin + ((double)ix + 0.5) * w->bin / (double)w->grid;
             const double sample = p->dtype == RDL_F32 ? roi_sample_f32(p, plane, y, x)
                                                       : roi_sample_f64(p, plane, y, x);
             sum += sample;
             most = sample > most ? sample : most;
         }
     }
-    const double count = h->grid > 0 && w->grid > 0 ? h->grid * w->grid : 0;
-    return count == 0 ? 0 : p->max ? most : sum / count;
+    const int64_t count = h->grid * w->grid;
+    return count == 0 ? 0 : p->max ? most : sum / (double)count;
 }
 
 static double number_at(enum rdl_dtype dtype, const void *x, int64_t i)
@@ -308,7 +314,7 @@ static int64_t order_boxes(const float *scores, int64_t n, const float *threshol
 {
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++)
-        if (threshold == NULL ? scores[i] == scores[i] : scores[i] > *threshold)
+        if (threshold == NULL ? !isnan(scores[i]) : scores[i] > *threshold)
             order[count++] = i;
     for (int64_t i = count / 2 - 1; i >= 0; i--)
         sift(scores, order, count, i);
