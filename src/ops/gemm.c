@@ -2,7 +2,7 @@
  * Matrix products: Gemm, MatMul, and MatMulBias, which a fusion makes. f32 runs on the packed product:
  * a constant second operand is packed once a program, another one at each run.
  */
-#include "ops/common.h"
+#include "ops/matmul.h"
 
 #include <inttypes.h>
 
@@ -324,14 +324,12 @@ static struct rdl__shape batch_dims(const struct rdl__shape *shape)
     return batch;
 }
 
-static enum rdl_status infer_matmul(const struct rdl__infer *infer)
+enum rdl_status rdl__matmul_out(const struct rdl__infer *infer, uint32_t second,
+                                enum rdl_dtype dtype)
 {
-    const struct rdl__desc *a = &infer->in[0], *b = &infer->in[1];
-    if (!rdl__k_matmul_takes(a->dtype))
-        return rdl__op_bad_dtype(infer, 0);
-    RDL_TRY(rdl__op_same_dtype(infer, 1));
+    const struct rdl__desc *a = &infer->in[0], *b = &infer->in[second];
     RDL_TRY(rdl__op_rank(infer, 0, 1, RDL_MAX_RANK));
-    RDL_TRY(rdl__op_rank(infer, 1, 1, RDL_MAX_RANK));
+    RDL_TRY(rdl__op_rank(infer, second, 1, RDL_MAX_RANK));
     int64_t m, k, kb, n;
     matrix_dims(&a->shape, false, &m, &k);
     matrix_dims(&b->shape, true, &kb, &n);
@@ -348,7 +346,15 @@ static enum rdl_status infer_matmul(const struct rdl__infer *infer)
         out.dims[out.rank++] = m;
     if (b->shape.rank >= 2)
         out.dims[out.rank++] = n;
-    return rdl__op_out(infer, 0, a->dtype, out.rank, out.dims);
+    return rdl__op_out(infer, 0, dtype, out.rank, out.dims);
+}
+
+static enum rdl_status infer_matmul(const struct rdl__infer *infer)
+{
+    if (!rdl__k_matmul_takes(infer->in[0].dtype))
+        return rdl__op_bad_dtype(infer, 0);
+    RDL_TRY(rdl__op_same_dtype(infer, 1));
+    return rdl__matmul_out(infer, 1, infer->in[0].dtype);
 }
 
 /* MatMulBias: the bias is one row. */
@@ -392,29 +398,42 @@ static void batch_strides(const struct rdl__k_gemm_batch *batch, const struct rd
         stride[i] = walk.stride[0][i] * size;
 }
 
+struct rdl__matmul_dims rdl__matmul_dims(const struct rdl__shape *a, const struct rdl__shape *b)
+{
+    const struct rdl__shape batch_a = batch_dims(a), batch_b = batch_dims(b);
+    struct rdl__matmul_dims dims = {0};
+    struct rdl__shape joined;
+    matrix_dims(a, false, &dims.m, &dims.k);
+    matrix_dims(b, true, &dims.k, &dims.n);
+    (void)rdl__shape_broadcast(&batch_a, &batch_b, &joined, NULL); /* fits: see infer */
+    dims.batch.rank = joined.rank;
+    dims.batch.count = (int64_t)rdl__shape_count(&joined);
+    dims.batch.c_matrix = dims.m * dims.n;
+    for (int32_t i = 0; i < joined.rank; i++)
+        dims.batch.dims[i] = joined.dims[i];
+    batch_strides(&dims.batch, &batch_a, dims.m * dims.k, dims.batch.a_stride);
+    batch_strides(&dims.batch, &batch_b, dims.k * dims.n, dims.batch.b_stride);
+    return dims;
+}
+
 static struct plan plan_matmul(const struct rdl__lower *lower)
 {
     const struct rdl__shape *a = &lower->in[0].shape, *b = &lower->in[1].shape;
     const struct rdl__shape batch_a = batch_dims(a), batch_b = batch_dims(b);
-    struct plan plan = {.b_matrices = (int64_t)rdl__shape_count(&batch_b), .alpha = 1.0f};
-    matrix_dims(a, false, &plan.m, &plan.k);
-    matrix_dims(b, true, &plan.k, &plan.n);
-    plan.a_row = plan.k;
-    plan.b_row = plan.n;
-    plan.a_col = plan.b_col = 1;
-    if (plan.b_matrices == 1) { /* one B for all: the matrices of A are one tall one */
+    const struct rdl__matmul_dims dims = rdl__matmul_dims(a, b);
+    struct plan plan = {.m = dims.m,
+                        .n = dims.n,
+                        .k = dims.k,
+                        .a_row = dims.k,
+                        .a_col = 1,
+                        .b_row = dims.n,
+                        .b_col = 1,
+                        .b_matrices = (int64_t)rdl__shape_count(&batch_b),
+                        .alpha = 1.0f};
+    if (plan.b_matrices == 1) /* one B for all: the matrices of A are one tall one */
         plan.m *= (int64_t)rdl__shape_count(&batch_a);
-        return plan;
-    }
-    struct rdl__shape joined;
-    (void)rdl__shape_broadcast(&batch_a, &batch_b, &joined, NULL); /* fits: see infer */
-    plan.batch.rank = joined.rank;
-    plan.batch.count = (int64_t)rdl__shape_count(&joined);
-    plan.batch.c_matrix = plan.m * plan.n;
-    for (int32_t i = 0; i < joined.rank; i++)
-        plan.batch.dims[i] = joined.dims[i];
-    batch_strides(&plan.batch, &batch_a, plan.m * plan.k, plan.batch.a_stride);
-    batch_strides(&plan.batch, &batch_b, plan.k * plan.n, plan.batch.b_stride);
+    else
+        plan.batch = dims.batch;
     return plan;
 }
 

@@ -1,8 +1,9 @@
 /*
- * Pooling: MaxPool, AveragePool, and the global ones.
+ * Pooling: MaxPool, AveragePool, LpPool, the global ones, and MaxUnpool.
  */
 #include "ops/window.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static const struct rdl__attr_rule max_rules[] = {
@@ -19,6 +20,13 @@ static const struct rdl__attr_rule average_rules[] = {
     {"strides", RDL__ATTR_INTS, false},
 };
 
+static const struct rdl__attr_rule lp_rules[] = {
+    {"auto_pad", RDL__ATTR_STRING, false}, {"ceil_mode", RDL__ATTR_INT, false},
+    {"dilations", RDL__ATTR_INTS, false},  {"kernel_shape", RDL__ATTR_INTS, true},
+    {"p", RDL__ATTR_INT, false},           {"pads", RDL__ATTR_INTS, false},
+    {"strides", RDL__ATTR_INTS, false},
+};
+
 static enum rdl_status check_max(const struct rdl__node *node, struct rdl_error *error)
 {
     RDL_TRY(RDL__CHECK_ATTRS(node, max_rules, error));
@@ -28,6 +36,22 @@ static enum rdl_status check_max(const struct rdl__node *node, struct rdl_error 
 static enum rdl_status check_average(const struct rdl__node *node, struct rdl_error *error)
 {
     RDL_TRY(RDL__CHECK_ATTRS(node, average_rules, error));
+    return rdl__window_check(node, error);
+}
+
+static enum rdl_status check_power(const struct rdl__node *node, struct rdl_error *error)
+{
+    const int64_t p = rdl__attr_int(node, "p", 2);
+    if (p < 1)
+        return rdl__fail(error, RDL_ERR_MODEL, "%s: p is %" PRId64 ", expected at least 1",
+                         RDL__NODE_TEXT(node), p);
+    return RDL_OK;
+}
+
+static enum rdl_status check_lp(const struct rdl__node *node, struct rdl_error *error)
+{
+    RDL_TRY(RDL__CHECK_ATTRS(node, lp_rules, error));
+    RDL_TRY(check_power(node, error));
     return rdl__window_check(node, error);
 }
 
@@ -87,7 +111,8 @@ static enum rdl_status lower_pool(const struct rdl__lower *lower, enum rdl__k_po
         .window = window.window,
         .count_include_pad = rdl__attr_int(lower->node, "count_include_pad", 0) != 0,
         .column_major = rdl__attr_int(lower->node, "storage_order", 0) != 0,
-        .n_spatial = window.n_spatial};
+        .n_spatial = window.n_spatial,
+        .p = rdl__attr_int(lower->node, "p", 2)};
     memcpy(params.pad_end, window.pad_end, sizeof params.pad_end);
     return pool_step(lower, &params);
 }
@@ -100,6 +125,11 @@ static enum rdl_status lower_max(const struct rdl__lower *lower)
 static enum rdl_status lower_average(const struct rdl__lower *lower)
 {
     return lower_pool(lower, RDL__K_POOL_AVERAGE);
+}
+
+static enum rdl_status lower_lp(const struct rdl__lower *lower)
+{
+    return lower_pool(lower, RDL__K_POOL_LP);
 }
 
 /* MaxPool@1 (8: indices, 10: dilations and ceil_mode, 12: integers; 11, 22). */
@@ -126,6 +156,18 @@ const struct rdl__op rdl__op_AveragePool_7 = {.domain = "",
                                               .infer = infer_average,
                                               .lower = lower_average};
 
+/* LpPool@2 (18: dilations and ceil_mode; 11, 22). */
+const struct rdl__op rdl__op_LpPool_2 = {.domain = "",
+                                         .name = "LpPool",
+                                         .since = 2,
+                                         .min_inputs = 1,
+                                         .max_inputs = 1,
+                                         .min_outputs = 1,
+                                         .max_outputs = 1,
+                                         .check = check_lp,
+                                         .infer = infer_average,
+                                         .lower = lower_lp};
+
 /* ---------------------------------------------------------------------------------------- global */
 
 static enum rdl_status infer_global(const struct rdl__infer *infer)
@@ -150,18 +192,37 @@ static enum rdl_status lower_global_average(const struct rdl__lower *lower)
                         params, tiles, bind);
 }
 
-static enum rdl_status lower_global_max(const struct rdl__lower *lower)
+/* A window over the whole image. */
+static enum rdl_status lower_global(const struct rdl__lower *lower, enum rdl__k_pool_kind kind)
 {
     const struct rdl__shape *x = &lower->in[0].shape;
     const int64_t size = rdl__shape_product(x, 2, x->rank);
-    struct rdl__k_pool params = {.kind = RDL__K_POOL_MAX,
+    struct rdl__k_pool params = {.kind = kind,
                                  .window = {.in = {1, 1, size},
                                             .out = {1, 1, 1},
                                             .kernel = {1, 1, size},
                                             .stride = {1, 1, 1},
                                             .dilation = {1, 1, 1}},
-                                 .n_spatial = 1};
+                                 .n_spatial = 1,
+                                 .p = rdl__attr_int(lower->node, "p", 2)};
     return pool_step(lower, &params);
+}
+
+static enum rdl_status lower_global_max(const struct rdl__lower *lower)
+{
+    return lower_global(lower, RDL__K_POOL_MAX);
+}
+
+static enum rdl_status lower_global_lp(const struct rdl__lower *lower)
+{
+    return lower_global(lower, RDL__K_POOL_LP);
+}
+
+static enum rdl_status check_global_lp(const struct rdl__node *node, struct rdl_error *error)
+{
+    static const struct rdl__attr_rule rules[] = {{"p", RDL__ATTR_INT, false}};
+    RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
+    return check_power(node, error);
 }
 
 /* GlobalAveragePool@1 (22: more dtypes). */
@@ -185,3 +246,88 @@ const struct rdl__op rdl__op_GlobalMaxPool_1 = {.domain = "",
                                                 .max_outputs = 1,
                                                 .infer = infer_global,
                                                 .lower = lower_global_max};
+
+/* GlobalLpPool@2 (22: more dtypes). */
+const struct rdl__op rdl__op_GlobalLpPool_2 = {.domain = "",
+                                               .name = "GlobalLpPool",
+                                               .since = 2,
+                                               .min_inputs = 1,
+                                               .max_inputs = 1,
+                                               .min_outputs = 1,
+                                               .max_outputs = 1,
+                                               .check = check_global_lp,
+                                               .infer = infer_global,
+                                               .lower = lower_global_lp};
+
+/* ---------------------------------------------------------------------------------------- unpool */
+
+static enum rdl_status check_unpool(const struct rdl__node *node, struct rdl_error *error)
+{
+    static const struct rdl__attr_rule rules[] = {{"kernel_shape", RDL__ATTR_INTS, true},
+                                                  {"pads", RDL__ATTR_INTS, false},
+                                                  {"strides", RDL__ATTR_INTS, false}};
+    RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
+    return rdl__window_check(node, error);
+}
+
+/* The image that was pooled, as the window's sizes tell. */
+static enum rdl_status pooled_shape(const struct rdl__node *node, const struct rdl__shape *x,
+                                    struct rdl__shape *shape, struct rdl_error *error)
+{
+    struct rdl__op_window window;
+    RDL_TRY(rdl__window_read_transposed(node, x, NULL, &window, error));
+    const int64_t *out = window.window.out + RDL__WINDOW_SPATIAL - window.n_spatial;
+    const int64_t dims[] = {x->dims[0], x->dims[1], out[0], window.n_spatial > 1 ? out[1] : 0,
+                            window.n_spatial > 2 ? out[2] : 0};
+    RDL_TRY(rdl__shape_check(x->rank, dims, error));
+    rdl__shape_set(shape, x->rank, dims);
+    return RDL_OK;
+}
+
+static enum rdl_status infer_unpool(const struct rdl__infer *infer)
+{
+    const struct rdl__desc *x = &infer->in[0];
+    if (x->dtype != RDL_F32 && x->dtype != RDL_F64 && x->dtype != RDL_F16)
+        return rdl__op_bad_dtype(infer, 0);
+    if (infer->in[1].dtype != RDL_I64)
+        return rdl__op_bad_dtype(infer, 1);
+    if (!rdl__shape_equal(&x->shape, &infer->in[1].shape))
+        return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                         "input 1: the indices have another shape than input 0");
+    struct rdl__shape pooled;
+    RDL_TRY(pooled_shape(infer->node, &x->shape, &pooled, infer->error));
+    if (!rdl__op_has(infer->node, 2))
+        return rdl__op_out(infer, 0, x->dtype, pooled.rank, pooled.dims);
+    int64_t dims[RDL_MAX_RANK];
+    size_t n;
+    RDL_TRY(rdl__op_ints(infer, 2, dims, RDL_MAX_RANK, &n));
+    if (n != (size_t)x->shape.rank)
+        return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                         "input 2 (output_shape): %zu elements, expected %" PRId32, n,
+                         x->shape.rank);
+    return rdl__op_out(infer, 0, x->dtype, x->shape.rank, dims);
+}
+
+static enum rdl_status lower_unpool(const struct rdl__lower *lower)
+{
+    struct rdl__k_unpool params = {.elem_bytes = (int32_t)rdl_dtype_size(lower->in[0].dtype),
+                                   .count = (int64_t)rdl__shape_count(&lower->in[0].shape),
+                                   .out = lower->out[0].shape};
+    RDL_TRY(pooled_shape(lower->node, &lower->in[0].shape, &params.dims, lower->error));
+    const size_t tiles = rdl__k_unpool_plan(&params);
+    const struct rdl__operand bind[] = {RDL__IN(0), RDL__IN(1), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, rdl__k_unpool, params, tiles, bind);
+}
+
+/* MaxUnpool@9 (11, 22). Indices count through the image that was pooled; output_shape may be larger. */
+const struct rdl__op rdl__op_MaxUnpool_9 = {.domain = "",
+                                            .name = "MaxUnpool",
+                                            .since = 9,
+                                            .min_inputs = 2,
+                                            .max_inputs = 3,
+                                            .min_outputs = 1,
+                                            .max_outputs = 1,
+                                            .value_inputs = 1u << 2,
+                                            .check = check_unpool,
+                                            .infer = infer_unpool,
+                                            .lower = lower_unpool};

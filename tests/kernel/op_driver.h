@@ -12,7 +12,7 @@
 #include "ops/ops.h"
 
 /** Most inputs, outputs and attributes of a case. */
-#define OP_MOST 8
+#define OP_MOST 10
 
 /** A node, its inputs, and after op_run its outputs. */
 struct op_case {

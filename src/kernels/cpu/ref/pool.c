@@ -116,6 +116,30 @@ MAX_OF(U8, uint8_t, 0)
 AVERAGE_OF(F32, float)
 AVERAGE_OF(F64, double)
 
+/* |x| to the power p; the usual ones without pow. */
+static double power(double x, int64_t p)
+{
+    return p == 1 ? fabs(x) : p == 2 ? x * x : pow(fabs(x), (double)p);
+}
+
+#define LP_OF(dtype, type)                                                                         \
+    static void lp_##dtype(const struct rdl__k_pool *p, const void *plane, const struct box *b,    \
+                           const int64_t o[3], void *y, int64_t out)                               \
+    {                                                                                              \
+        const struct rdl__k_window *w = &p->window;                                                \
+        const type *x = plane;                                                                     \
+        double sum = 0.0;                                                                          \
+        FOR_BOX(b)                                                                                 \
+        {                                                                                          \
+            const int64_t iz = at(w, 0, o[0], kz), iy = at(w, 1, o[1], ky),                        \
+                          ix = at(w, 2, o[2], kx);                                                 \
+            sum += power((double)x[(iz * w->in[1] + iy) * w->in[2] + ix], p->p);                   \
+        }                                                                                          \
+        ((type *)y)[out] = (type)(p->p == 2 ? sqrt(sum) : pow(sum, 1.0 / (double)p->p));           \
+    }
+LP_OF(F32, float)
+LP_OF(F64, double)
+
 static void pool_one(const struct rdl__k_pool *p, const void *x, const int64_t o[3], void *y,
                      int64_t out, int64_t *index)
 {
@@ -131,6 +155,11 @@ static void pool_one(const struct rdl__k_pool *p, const void *x, const int64_t o
             average_F64(p, x, &inside, o, divisor, y, out);
         else
             average_F32(p, x, &inside, o, divisor, y, out);
+    } else if (p->kind == RDL__K_POOL_LP) {
+        if (p->dtype == RDL_F64)
+            lp_F64(p, x, &inside, o, y, out);
+        else
+            lp_F32(p, x, &inside, o, y, out);
     } else if (p->dtype == RDL_F32) {
         max_F32(p, x, &inside, o, y, out, index);
     } else if (p->dtype == RDL_F64) {
