@@ -10,11 +10,11 @@
 #include "kernels/reduce.h"
 
 /* Multiply-adds of a tile, and the most output channels it takes. */
-#define TILE_WORK (1 << 20)
+#define TILE_WORK (1 << 23)
 #define TILE_ROWS 96
 /* Bytes of gathered columns or padded rows that a tile likes to hold: a part of the second-level
  * cache, and of the first. */
-#define GATHER_BYTES (128 << 10)
+#define GATHER_BYTES (384 << 10)
 #define PADDED_BYTES (16 << 10)
 /* A vector's worth of floats, of any instruction set. */
 #define LANES_MAX 16
@@ -83,8 +83,30 @@ static int64_t volume(const int64_t d[3])
     return d[0] * d[1] * d[2];
 }
 
+/* Whether a dimension is one place wide, in and out. */
+static bool is_thin(const struct rdl__k_window *w, int d)
+{
+    return w->in[d] == 1 && w->out[d] == 1 && w->kernel[d] == 1 && w->pad[d] == 0;
+}
+
+/* Moves thin dimensions to the front: an image of one column is a row. Neither the elements' order nor
+ * that of a sum changes, and the kernels run along the last dimension. */
+static void turn_thin(struct rdl__k_window *w)
+{
+    for (int turns = 0; turns < 2 && is_thin(w, 2) && !(is_thin(w, 1) && is_thin(w, 0)); turns++) {
+        int64_t *const lists[] = {w->in, w->out, w->kernel, w->stride, w->dilation, w->pad};
+        for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+            const int64_t last = lists[i][2];
+            lists[i][2] = lists[i][1];
+            lists[i][1] = lists[i][0];
+            lists[i][0] = last;
+        }
+    }
+}
+
 size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratch_bytes)
 {
+    turn_thin(&p->window);
     const struct rdl__k_gemm_blocks blocks = rdl__k_gemm_blocks(isa);
     const int64_t depth = p->in_channels * volume(p->window.kernel);
     const int64_t places = volume(p->window.out);
@@ -139,6 +161,7 @@ bool rdl__k_depthwise_takes(const struct rdl__k_conv *p)
 size_t rdl__k_depthwise_plan(struct rdl__k_conv *p, size_t *scratch_bytes)
 {
     size_t tiles;
+    turn_thin(&p->window);
     if (!rdl__k_strips_plan(&p->window, &p->strips, scratch_bytes) ||
         !rdl__mul_size((size_t)(p->batch * p->groups), (size_t)p->strips.count, &tiles))
         return 0;
