@@ -6,54 +6,7 @@
  * hard-swish.
  */
 #include "base/mem.h"
-#include "graph/passes/rewrite.h"
-
-#include <math.h>
-
-/* Products within products: x * (t * (1/6)) has two. */
-#define MAX_NESTING 3
-
-struct product {
-    int32_t factor[2];
-    int n; /* factors found; 3: too many */
-    double constant;
-};
-
-static bool near(double value, double expected)
-{
-    return fabs(value - expected) <= 1e-5 * fabs(expected);
-}
-
-static void add_factor(struct product *product, int32_t value)
-{
-    if (product->n < 2)
-        product->factor[product->n] = value;
-    if (product->n < 3)
-        product->n++;
-}
-
-static void take_apart(const struct rdl__graph *graph, const struct rdl__node *node, int nesting,
-                       struct product *product)
-{
-    const bool divides = rdl__node_is(node, "Div");
-    for (uint32_t i = 0; i < 2; i++) {
-        const int32_t value = node->inputs[i];
-        float constant;
-        if (rdl__scalar_f32(graph, value, &constant)) {
-            product->constant *= divides ? 1 / (double)constant : (double)constant;
-            continue;
-        }
-        if (divides && i == 1)
-            product->n = 3; /* something over what is not constant */
-        const struct rdl__node *below = rdl__sole_producer(graph, value, "Mul");
-        if (below == NULL)
-            below = rdl__sole_producer(graph, value, "Div");
-        if (below != NULL && nesting < MAX_NESTING)
-            take_apart(graph, below, nesting + 1, product);
-        else
-            add_factor(product, value);
-    }
-}
+#include "graph/passes/product.h"
 
 /* Whether value is clip(x + 3, 0, 6). */
 static bool is_clipped_sum(const struct rdl__graph *graph, int32_t value, int32_t x)
@@ -73,22 +26,21 @@ static bool is_hard_sigmoid(const struct rdl__graph *graph, int32_t value, int32
 {
     const struct rdl__node *node = rdl__sole_producer(graph, value, "HardSigmoid");
     return node != NULL && node->inputs[0] == x &&
-           near((double)rdl__attr_float(node, "alpha", 0.2F), 1.0 / 6) &&
-           near((double)rdl__attr_float(node, "beta", 0.5F), 0.5);
+           rdl__is_near((double)rdl__attr_float(node, "alpha", 0.2F), 1.0 / 6) &&
+           rdl__is_near((double)rdl__attr_float(node, "beta", 0.5F), 0.5);
 }
 
 /* The x of which node is the hard-swish; RDL__NO_VALUE if it is something else. */
 static int32_t match(const struct rdl__graph *graph, const struct rdl__node *node)
 {
-    struct product product = {.constant = 1};
-    take_apart(graph, node, 1, &product);
+    const struct rdl__product product = rdl__product_of(graph, node, 1);
     if (product.n != 2)
         return RDL__NO_VALUE;
     for (int i = 0; i < 2; i++) {
         const int32_t x = product.factor[i], other = product.factor[1 - i];
-        if (near(product.constant, 1.0 / 6) && is_clipped_sum(graph, other, x))
+        if (rdl__is_near(product.constant, 1.0 / 6) && is_clipped_sum(graph, other, x))
             return x;
-        if (near(product.constant, 1) && is_hard_sigmoid(graph, other, x))
+        if (rdl__is_near(product.constant, 1) && is_hard_sigmoid(graph, other, x))
             return x;
     }
     return RDL__NO_VALUE;
@@ -123,8 +75,8 @@ enum rdl_status rdl__pass_fuse_hard_swish(struct rdl__graph *graph,
             (!rdl__node_is(node, "Mul") && !rdl__node_is(node, "Div")))
             continue;
         const int32_t x = match(graph, node);
-        /* has_dims: a constant [1] would give a scalar x a dimension. */
-        if (x == RDL__NO_VALUE || facts[x].dtype != RDL_F32 || !facts[x].has_dims)
+        /* A constant [1] would give a scalar x a dimension. */
+        if (x == RDL__NO_VALUE || facts[x].dtype != RDL_F32 || facts[x].min_rank == 0)
             continue;
         status = fuse(graph, node, x, op, context);
         *changed = true;

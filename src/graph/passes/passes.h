@@ -71,6 +71,10 @@ enum rdl_status rdl__pass_fuse_batch_norm(struct rdl__graph *graph,
 enum rdl_status rdl__pass_fuse_hard_swish(struct rdl__graph *graph,
                                           const struct rdl__pass_context *context, bool *changed);
 
+/** 0.5 x (1 + erf(x / sqrt 2)) and its approximation by tanh: one Gelu. */
+enum rdl_status rdl__pass_fuse_gelu(struct rdl__graph *graph,
+                                    const struct rdl__pass_context *context, bool *changed);
+
 /** MatMul + Add of a constant row: raddle MatMulBias. Conv + Add of a constant a channel: its bias. */
 enum rdl_status rdl__pass_fuse_bias(struct rdl__graph *graph,
                                     const struct rdl__pass_context *context, bool *changed);

@@ -39,13 +39,19 @@ const struct rdl__desc *rdl__constant_f32(const struct rdl__graph *graph, int32_
     return desc != NULL && desc->dtype == RDL_F32 ? desc : NULL;
 }
 
-bool rdl__scalar_f32(const struct rdl__graph *graph, int32_t value, float *out)
+bool rdl__element_f32(const struct rdl__graph *graph, int32_t value, int32_t rank, float *out)
 {
     const struct rdl__desc *desc = rdl__constant_f32(graph, value);
-    if (desc == NULL || desc->shape.rank > 1 || rdl__shape_count(&desc->shape) != 1)
+    if (desc == NULL || (desc->shape.rank > rank && desc->shape.rank > 1) ||
+        rdl__shape_count(&desc->shape) != 1)
         return false;
     *out = *(const float *)desc->data;
     return true;
+}
+
+bool rdl__scalar_f32(const struct rdl__graph *graph, int32_t value, float *out)
+{
+    return rdl__element_f32(graph, value, 1, out);
 }
 
 bool rdl__clip_bounds(const struct rdl__graph *graph, const struct rdl__node *clip, float *low,
@@ -131,10 +137,10 @@ static const struct {
 
 static struct rdl__fact result_fact(const struct rdl__node *node, const struct rdl__fact *facts)
 {
-    struct rdl__fact fact = {RDL_DTYPE_NONE, false};
+    struct rdl__fact fact = {RDL_DTYPE_NONE, 0};
     if (rdl__node_is(node, "Cast")) {
         fact.dtype = (enum rdl_dtype)rdl__attr_int(node, "to", RDL_DTYPE_NONE);
-        fact.has_dims = node->inputs[0] != RDL__NO_VALUE && facts[node->inputs[0]].has_dims;
+        fact.min_rank = node->inputs[0] != RDL__NO_VALUE ? facts[node->inputs[0]].min_rank : 0;
         return fact;
     }
     for (size_t i = 0; i < sizeof same_dtype / sizeof same_dtype[0]; i++) {
@@ -146,10 +152,11 @@ static struct rdl__fact result_fact(const struct rdl__node *node, const struct r
             const struct rdl__fact *in = &facts[node->inputs[k]];
             if (fact.dtype == RDL_DTYPE_NONE)
                 fact.dtype = in->dtype;
-            fact.has_dims = fact.has_dims || in->has_dims;
+            if (in->min_rank > fact.min_rank)
+                fact.min_rank = in->min_rank;
         }
-        fact.has_dims =
-            same_dtype[i].rank == RANK_DIMS || (same_dtype[i].rank == RANK_SAME && fact.has_dims);
+        if (same_dtype[i].rank != RANK_SAME)
+            fact.min_rank = same_dtype[i].rank == RANK_DIMS ? 1 : 0;
         break;
     }
     return fact;
@@ -162,11 +169,12 @@ struct rdl__fact *rdl__find_facts(const struct rdl__graph *graph)
         return NULL;
     for (uint32_t i = 0; i < graph->n_values; i++)
         if (graph->values[i].constant != NULL)
-            facts[i] = (struct rdl__fact){graph->values[i].dtype, graph->values[i].rank > 0};
+            facts[i] = (struct rdl__fact){graph->values[i].dtype, graph->values[i].rank};
     for (uint32_t i = 0; i < graph->n_inputs && graph->outer == NULL; i++) {
         const struct rdl__value_info *value = &graph->values[graph->inputs[i]];
         if (value->kind == RDL_VALUE_TENSOR)
-            facts[graph->inputs[i]] = (struct rdl__fact){value->dtype, value->rank > 0};
+            facts[graph->inputs[i]] =
+                (struct rdl__fact){value->dtype, value->rank > 0 ? value->rank : 0};
     }
     for (uint32_t i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i]->n_outputs > 0 && graph->nodes[i]->outputs[0] != RDL__NO_VALUE)

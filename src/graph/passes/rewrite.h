@@ -21,7 +21,10 @@ struct rdl__node *rdl__sole_producer(const struct rdl__graph *graph, int32_t val
 /** The constant f32 elements of value; NULL if it is anything else. */
 const struct rdl__desc *rdl__constant_f32(const struct rdl__graph *graph, int32_t value);
 
-/** Reads a constant f32 of one element and rank 0 or 1; false if value is anything else. */
+/** Reads a constant f32 of one element and at most `rank` dimensions (at least 1 is allowed); false if
+ * value is anything else. */
+bool rdl__element_f32(const struct rdl__graph *graph, int32_t value, int32_t rank, float *out);
+/** The same of rank 0 or 1. */
 bool rdl__scalar_f32(const struct rdl__graph *graph, int32_t value, float *out);
 
 /** Reads the bounds of a Clip, from attributes or inputs; false if one is not constant. */
@@ -45,7 +48,7 @@ float *rdl__new_constant_f32(struct rdl__graph *graph, const struct rdl__shape *
 /** What is known of a value without running shape inference. */
 struct rdl__fact {
     enum rdl_dtype dtype; /* RDL_DTYPE_NONE: not known */
-    bool has_dims;        /* rank is known to be at least 1 */
+    int32_t min_rank;     /* rank is known to be at least this */
 };
 
 /** The facts of all values [n_values + 1], from inputs and constants forward; declared types between
