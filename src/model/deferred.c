@@ -27,17 +27,6 @@ static bool is_asynchronous(const struct rdl__deferred *run)
     return run->device->backend->asynchronous;
 }
 
-enum rdl_status rdl__deferred_check(const struct rdl__deferred *run)
-{
-    enum rdl_status status = rdl__progress_stop(&run->lane->progress);
-    if (status == RDL_OK && rdl__cancelled(run->cancel))
-        status = RDL_ERR_CANCELLED;
-    if (status == RDL_OK && rdl__deadline_passed(run->deadline_ns))
-        status = RDL_ERR_DEADLINE;
-    return status == RDL_OK ? RDL_OK
-                            : rdl__fail(run->error, status, "run: %s", rdl_status_text(status));
-}
-
 enum rdl_status rdl__deferred_note(const struct rdl__deferred *run, enum rdl_status status)
 {
     if (status == RDL_OK)
@@ -67,17 +56,30 @@ void rdl__deferred_end(struct rdl__deferred *run)
     run->waiting = NULL;
 }
 
-/* What a kernel reported, told by the node that it belongs to. */
-static enum rdl_status report_failure(const struct rdl__deferred *run, const struct rdl__node *node)
+/* What a kernel reported, with the node that it belongs to. */
+static enum rdl_status report_failure(const struct rdl__deferred *run)
 {
     /* pairs with the backend's compare-and-swap */
     const uint64_t failed = rdl__load_acquire(&run->lane->progress.failed);
     if (failed == 0)
         return RDL_OK;
     const enum rdl_status status = (enum rdl_status)(failed >> 32);
+    const struct rdl__node *node = rdl__program_node(run->program, (uint32_t)failed);
     if (status != RDL_ERR_RUNTIME || node == NULL)
         return rdl__deferred_note(run, status);
     return rdl__fail(run->error, status, "%s: %s", RDL__NODE_TEXT(node), rdl_status_text(status));
+}
+
+enum rdl_status rdl__deferred_check(const struct rdl__deferred *run)
+{
+    enum rdl_status status = rdl__progress_stop(&run->lane->progress);
+    if (status == RDL_OK && rdl__cancelled(run->cancel))
+        status = RDL_ERR_CANCELLED;
+    if (status == RDL_OK && rdl__deadline_passed(run->deadline_ns))
+        status = RDL_ERR_DEADLINE;
+    /* What was submitted before may have failed meanwhile. */
+    return status == RDL_OK ? report_failure(run)
+                            : rdl__fail(run->error, status, "run: %s", rdl_status_text(status));
 }
 
 /* Waits for all that was submitted. */
@@ -203,7 +205,7 @@ enum rdl_status rdl__cell_read(struct rdl__deferred *run, struct rdl__cell *cell
                                                                    cell->held->host, cell->address,
                                                                    bytes, &run->lane->progress)));
     RDL_TRY(catch_up(run));
-    RDL_TRY(report_failure(run, NULL));
+    RDL_TRY(report_failure(run));
     cell->desc.data = cell->held->host;
     return RDL_OK;
 }
@@ -305,14 +307,14 @@ void rdl__work_free(struct rdl__work *work)
 }
 
 enum rdl_status rdl__work_submit(struct rdl__deferred *run, struct rdl__work *work,
-                                 void *const *bases, uint32_t n_bases, const struct rdl__node *node)
+                                 void *const *bases, uint32_t n_bases)
 {
     struct rdl__progress *progress = &run->lane->progress;
     const enum rdl_status status = run->device->backend->submit(
         run->lane->stream, &work->segment, bases, n_bases, progress, run->deadline_ns);
     if (status != RDL_OK || !is_asynchronous(run)) {
         rdl__work_free(work);
-        return status != RDL_OK ? rdl__deferred_note(run, status) : report_failure(run, node);
+        return status != RDL_OK ? rdl__deferred_note(run, status) : report_failure(run);
     }
     work->next = run->works;
     run->works = work;
@@ -523,7 +525,7 @@ static enum rdl_status submit(struct doing *doing)
         ports[node->n_inputs + k] = doing->results[k].address;
     struct rdl__work *work = doing->work;
     doing->work = NULL;
-    return rdl__work_submit(frame->run, work, bases, n, node);
+    return rdl__work_submit(frame->run, work, bases, n);
 }
 
 static enum rdl_status compute(struct doing *doing)

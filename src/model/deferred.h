@@ -47,7 +47,8 @@ struct rdl__work; /* lists that submitted work still reads */
 /** What the frames of a run share. */
 struct rdl__deferred {
     struct rdl__device *device;
-    struct rdl__lane *lane; /* held; progress.failed is clear */
+    struct rdl__lane *lane;             /* held; progress.failed is clear */
+    const struct rdl__program *program; /* the root: names nodes in messages */
     int64_t deadline_ns;
     struct rdl_cancel *cancel;
     struct rdl_error *error;
@@ -114,13 +115,12 @@ struct rdl__work {
 };
 /** An empty work; NULL if there is no memory. */
 struct rdl__work *rdl__work_new(void);
-/** Submits a work's segment, which takes the work over. node names it in messages. */
+/** Submits a work's segment; the work is taken over. */
 enum rdl_status rdl__work_submit(struct rdl__deferred *run, struct rdl__work *work,
-                                 void *const *bases, uint32_t n_bases,
-                                 const struct rdl__node *node);
+                                 void *const *bases, uint32_t n_bases);
 void rdl__work_free(struct rdl__work *work);
 
-/** RDL_OK, or what ends the run: its cancel token, its deadline. */
+/** RDL_OK, or what ends the run: its cancel token, its deadline, work that has failed. */
 enum rdl_status rdl__deferred_check(const struct rdl__deferred *run);
 /** Notes a status of the backend, with a message if it is a failure. */
 enum rdl_status rdl__deferred_note(const struct rdl__deferred *run, enum rdl_status status);

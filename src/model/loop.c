@@ -192,7 +192,7 @@ static enum rdl_status move(struct loop *loop, struct rdl__k_move *params,
     void *bases[RDL__BASE_FIRST_PORT + 2] = {NULL};
     bases[RDL__BASE_FIRST_PORT] = from->address;
     bases[RDL__BASE_FIRST_PORT + 1] = to->address;
-    return rdl__work_submit(loop->run, work, bases, RDL__BASE_FIRST_PORT + 2, node_of(loop));
+    return rdl__work_submit(loop->run, work, bases, RDL__BASE_FIRST_PORT + 2);
 }
 
 /* Drops dimension `axis`. */

@@ -515,6 +515,7 @@ static enum rdl_status run_deferred(struct running *running, void *const *bases)
         return RDL_OK;
     running->deferred = (struct rdl__deferred){.device = running->device,
                                                .lane = running->lane,
+                                               .program = running->model->program,
                                                .deadline_ns = running->run->deadline_ns,
                                                .cancel = running->run->cancel,
                                                .error = running->error};
@@ -677,7 +678,8 @@ static enum rdl_status execute(struct running *running)
     const uint64_t failed = rdl__load_acquire(&running->lane->progress.failed);
     if (failed != 0) {
         (void)rdl__device_note(running->device, (enum rdl_status)(failed >> 32));
-        return explain_failure(running, failed);
+        /* A stop makes the work that it skips fail with its status: the cause is told already. */
+        return running->is_explained ? status : explain_failure(running, failed);
     }
     if (status != RDL_OK)
         return running->is_explained
