@@ -109,7 +109,10 @@ void rdl__cell_release(struct rdl__deferred *run, struct rdl__cell *cell)
     cell->held = NULL;
     cell->address = NULL;
     cell->desc.data = NULL;
-    if (held == NULL || --held->references > 0)
+    if (held == NULL)
+        return;
+    held->references--;
+    if (held->references > 0)
         return;
     if (held->block != NULL)
         rdl__memory_free_here(run->lane, held->block);
@@ -270,7 +273,10 @@ void rdl__frame_import(struct rdl__frame *frame, const struct rdl__plan *plan, v
 void rdl__frame_used(struct rdl__frame *frame, int32_t value)
 {
     struct rdl__cell *cell = &frame->cells[value];
-    if (cell->uses > 0 && --cell->uses == 0)
+    if (cell->uses == 0)
+        return;
+    cell->uses--;
+    if (cell->uses == 0)
         rdl__cell_release(frame->run, cell);
 }
 
@@ -318,7 +324,8 @@ enum rdl_status rdl__work_submit(struct rdl__deferred *run, struct rdl__work *wo
     }
     work->next = run->works;
     run->works = work;
-    return ++run->n_works >= MAX_WORKS ? catch_up(run) : RDL_OK;
+    run->n_works++;
+    return run->n_works >= MAX_WORKS ? catch_up(run) : RDL_OK;
 }
 
 /* A node on its way from inputs to outputs. */

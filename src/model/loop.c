@@ -210,6 +210,7 @@ static struct rdl__k_move slice_walk(const struct rdl__shape *whole, const struc
 {
     struct rdl__k_move params = {.elem_bytes = (int32_t)rdl_dtype_size(dtype)};
     int64_t strides[RDL_MAX_RANK];
+    RDL_ASSERT(axis >= 0 && axis < whole->rank && slice->rank == whole->rank - 1);
     params.walk.rank = slice->rank;
     memcpy(params.walk.dims, slice->dims, sizeof params.walk.dims);
     rdl__shape_strides(slice, params.walk.stride[1 - whole_operand]);
@@ -281,8 +282,11 @@ static enum rdl_status stack_desc(struct loop *loop, uint32_t i, int64_t axis,
                          RDL__NODE_TEXT(node_of(loop)), rank, axis);
     *at = (int32_t)(axis < 0 ? axis + rank : axis);
     int64_t dims[RDL_MAX_RANK];
-    for (int32_t d = 0; d < rank; d++)
-        dims[d] = d < *at ? piece.dims[d] : d == *at ? (int64_t)pieces->n : piece.dims[d - 1];
+    for (int32_t d = 0; d < *at; d++)
+        dims[d] = piece.dims[d];
+    dims[*at] = (int64_t)pieces->n;
+    for (int32_t d = *at; d < piece.rank; d++)
+        dims[d + 1] = piece.dims[d];
     const enum rdl_status status = rdl__shape_check(rank, dims, loop->run->error);
     if (status != RDL_OK)
         return rdl__fail_within(loop->run->error, status, "%s", RDL__NODE_TEXT(node_of(loop)));

@@ -111,9 +111,10 @@ static void layer_init(struct layer *l, uint64_t *seed)
     l->h0 = test_random(seed, d * l->batch * n, test_unit);
     l->c0 = test_random(seed, d * l->batch * n, test_unit);
     l->p = test_random(seed, d * 3 * n, test_unit);
-    l->y = calloc((size_t)(l->steps * d * l->batch * n), sizeof *l->y);
-    l->h = calloc((size_t)(d * l->batch * n), sizeof *l->h);
-    l->c = calloc((size_t)(d * l->batch * n), sizeof *l->c);
+    const size_t state = (size_t)d * (size_t)l->batch * (size_t)n;
+    l->y = calloc((size_t)l->steps * state, sizeof *l->y);
+    l->h = calloc(state, sizeof *l->h);
+    l->c = calloc(state, sizeof *l->c);
     assert_true(l->y != NULL && l->h != NULL && l->c != NULL);
     expect_layer(l);
 }
@@ -132,6 +133,10 @@ static void layer_fini(const struct layer *l)
 static void expect_values(const double *want, const float *got, const int dims[3], int n,
                           const int to[3], const char *what)
 {
+    if (got == NULL) {
+        fail_msg("%s is missing", what);
+        return;
+    }
     for (int i = 0; i < dims[0]; i++)
         for (int j = 0; j < dims[1]; j++)
             for (int k = 0; k < dims[2]; k++)

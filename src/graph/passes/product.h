@@ -11,7 +11,7 @@
 /** A constant times factors that are not constant. */
 struct rdl__product {
     int32_t factor[RDL__PRODUCT_FACTORS];
-    int n; /* factors; more than RDL__PRODUCT_FACTORS: too many, or a division by one */
+    uint32_t n; /* factors; more than RDL__PRODUCT_FACTORS: too many, or a division by one */
     double constant;
 };
 
