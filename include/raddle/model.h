@@ -146,7 +146,8 @@ struct rdl_run_options {
  * Thread: any number at once; blocks while it computes, and for a lane or memory up to the deadline.
  *         Outputs given by the caller must not be used by others meanwhile.
  * Cost: on "cpu" with given outputs and shapes seen before: no allocation, no shared lock, no cache
- *       line that another call writes.
+ *       line that another call writes. What hangs on data (NonZero, an undecided If, a Loop) is run node
+ *       by node: it allocates, and on a full device gets RDL_ERR_NO_MEMORY without waiting.
  */
 RDL_API RDL_NODISCARD enum rdl_status
 rdl_model_run(struct rdl_model model, struct rdl_value *const *inputs, size_t n_inputs,
