@@ -2,16 +2,20 @@
 """demo.py BUILD: real models from 1 to 31 threads, every value checked.
 
 For each model `raddle bench` compares the answers of all threads with the sequential run, bit for
-bit, and `raddle run` is held against ONNX Runtime.
+bit, and `raddle run` is held against ONNX Runtime. Then ten real networks are compared with ONNX Runtime
+at several shapes, and threads read pictures of text lines with one shared recogniser.
 """
 
+import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import onnxruntime
+import plotext
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Title, file, shapes under load, shapes for the comparison of values.
@@ -69,8 +73,55 @@ def against_oracle(raddle, path, shapes):
     return worst, good and len(values) > 2
 
 
+def compare_networks(raddle):
+    """Whether the table of values holds: tests/conformance/values.py, one line a model."""
+    print("\nten real networks and the made ones beside ONNX Runtime, at several shapes", flush=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "conformance" / "values.py", raddle,
+         ROOT / ".cache" / "models"], text=True, stdout=subprocess.PIPE)
+    cases, worst = {}, {}
+    for name, absolute in re.findall(r"^# (\S+) .* (\S+e[-+]\d+) \S+e[-+]\d+ *$", done.stdout, re.M):
+        cases[name] = cases.get(name, 0) + 1
+        worst[name] = max(worst.get(name, 0.0), float(absolute))
+    for name, count in cases.items():
+        print(f"{name:24} {count:3} cases, largest error {worst[name]:.1e}")
+    for line in re.findall(r"^not ok .*$", done.stdout, re.M):
+        print(line)
+    return done.returncode == 0 and len(cases) > 10
+
+
+def read_lines(program):
+    """Threads read pictures of text lines; whether every text was right at every thread count."""
+    pictures = sorted((ROOT / ".cache" / "pictures").glob("*.png"))
+    cores, counts, rates, good = len(os.sched_getaffinity(0)), [], [], True
+    print(f"\n{len(pictures)} pictures of text lines, read by threads that share one PP-OCR recogniser")
+    print("threads      lines/s efficiency wrong lines", flush=True)
+    for threads in map(int, THREADS.split(",")):
+        done = subprocess.run(
+            [program, ROOT / ".cache" / "models" / "ppocr_rec.onnx", str(threads), "3", *pictures],
+            text=True, stdout=subprocess.PIPE)
+        found = re.search(r"([\d.]+) lines/s, (\d+) wrong", done.stdout)
+        if found is None:
+            return False
+        rate, wrong = float(found[1]), int(found[2])
+        counts.append(threads)
+        rates.append(rate)
+        good = good and done.returncode == 0 and wrong == 0
+        print(f"{threads:7} {rate:12.1f} {rate / rates[0] / min(threads, cores):10.3f} {wrong:11}",
+              flush=True)
+    texts = re.findall(r"\.png: (.*)", done.stdout)
+    print("read: " + " | ".join(texts[:6]) + " | ...")
+    plotext.bar([f"{n} threads" for n in counts], rates, orientation="horizontal", width=0.4)
+    plotext.title("lines per second")
+    plotext.theme("clear")
+    plotext.plot_size(72, 12)
+    print(plotext.uncolorize(plotext.build()))
+    return good
+
+
 def main():
-    raddle = pathlib.Path(sys.argv[1]).resolve() / "src" / "cli" / "raddle"
+    build = pathlib.Path(sys.argv[1]).resolve()
+    raddle = build / "src" / "cli" / "raddle"
     failed = False
     for title, file, shapes, compared in MODELS:
         path = ROOT / ".cache" / "models" / file
@@ -85,6 +136,9 @@ def main():
             flush=True,
         )
         failed = failed or bench.returncode != 0 or not good
+    failed = not compare_networks(raddle) or failed
+    reader = build / "examples" / "example_read_lines"
+    failed = not read_lines(reader) or failed
     print("\nsome value was wrong" if failed else "\nevery value was right")
     return 1 if failed else 0
 
