@@ -63,7 +63,7 @@ static struct rdl_plan_info *profile(struct rdl_model model, struct rdl_value *i
 
 /* ------------------------------------------------------------------------------------------ graph */
 
-static void nodes_are_those_left_by_fusion(void **state)
+static void graph_is_told_as_it_is_after_fusion(void **state)
 {
     (void)state;
     const struct rdl_device device = open_device("cpu");
@@ -82,6 +82,15 @@ static void nodes_are_those_left_by_fusion(void **state)
     for (size_t i = 1; rdl_model_info_node(info, i, &node); i++)
         assert_string_not_equal(node.op, "Relu");
     assert_false(rdl_model_info_node(info, rdl_model_info_all_node_count(info), &node));
+    const char *key, *value;
+    const char *const expected[][2] = {
+        {"producer", ""}, {"graph", "g"}, {"opset", "17"}, {"ir_version", "8"}};
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(rdl_model_info_metadata(info, i, &key, &value));
+        assert_string_equal(key, expected[i][0]);
+        assert_string_equal(value, expected[i][1]);
+    }
+    assert_false(rdl_model_info_metadata(info, 4, &key, &value));
     assert_int_equal(rdl_model_info_parameter_count(info), 12);
     assert_int_equal(rdl_model_info_parameter_bytes(info), 48);
     rdl_model_info_release(info);
@@ -358,7 +367,7 @@ static void faults_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nodes_are_those_left_by_fusion),
+        cmocka_unit_test(graph_is_told_as_it_is_after_fusion),
         cmocka_unit_test(nodes_of_bodies_lie_deeper),
         cmocka_unit_test(plan_tells_its_steps),
         cmocka_unit_test(plan_tells_its_buffers),
