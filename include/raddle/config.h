@@ -99,8 +99,14 @@ RDL_API struct rdl_cancel *rdl_cancel_retain(struct rdl_cancel *cancel);
 RDL_API void rdl_cancel_release(struct rdl_cancel *cancel);
 
 /**
- * The effective value of a process-wide knob, as text: "worker_threads", "log_level", "isa",
- * "allowed_cores", "page_bytes".
+ * The effective value of a process-wide knob, as text: "worker_threads", "log_level", "isa" (instruction
+ * set of the kernels), "isa_found" (the best that the machine has), "isa_asked" (value of the environment
+ * variable RADDLE_ISA, or none), "allowed_cores", "affinity_cores" (of the affinity mask), "quota_cores"
+ * (of the cgroup, rounded up, or none), "page_bytes".
+ *
+ * The library reads one environment variable: RADDLE_ISA, one of portable, avx2 and avx512, asks for an
+ * instruction set below the machine's best. A value that the machine does not have is logged as a warning
+ * at the library's first use, and the best is used.
  *
  * @param name      the knob
  * @param out       [size_bytes], receives the zero-terminated text, cut if too long
@@ -108,6 +114,9 @@ RDL_API void rdl_cancel_release(struct rdl_cancel *cancel);
  * Thread: any.
  */
 RDL_API RDL_NODISCARD enum rdl_status rdl_knob(const char *name, char *out, size_t size_bytes);
+
+/** Name of knob `index`, for listing them all; NULL behind the last. Thread: any. */
+RDL_API const char *rdl_knob_name(size_t index);
 
 #ifdef __cplusplus
 }

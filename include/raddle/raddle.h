@@ -8,6 +8,7 @@
 #include "raddle/config.h"
 #include "raddle/device.h"
 #include "raddle/dlpack.h"
+#include "raddle/inspect.h"
 #include "raddle/memory.h"
 #include "raddle/model.h"
 #include "raddle/status.h"

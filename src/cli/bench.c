@@ -2,13 +2,14 @@
  * `raddle bench`: a model's throughput by the number of threads, with every answer checked.
  */
 #include "cli/cli.h"
-#include "cli/inputs.h"
+#include "cli/common.h"
+#include "cli/json.h"
 #include "cli/load.h"
 #include "cli/peak.h"
+#include "cli/progress.h"
 #include "cli/session.h"
 
 #include <argp.h>
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,10 @@
 #define MAX_REPEATS 3
 
 struct bench_options {
-    const char *model, *device;
-    struct named_shapes shapes;
+    struct common common;
     unsigned threads[MAX_ROWS];
     unsigned rows;
     double seconds;
-    int64_t seed;
     bool json;
 };
 
@@ -55,19 +54,12 @@ struct bench {
 enum {
     KEY_THREADS = 't',
     KEY_SECONDS = 'n',
-    KEY_SHAPE = 's',
-    KEY_SEED = 'r',
-    KEY_DEVICE = 'd',
     KEY_JSON = 'j',
 };
 
 static const struct argp_option option_table[] = {
     {"threads", KEY_THREADS, "1,2,4", 0, "Numbers of threads (default 1,2,4,8,31)", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Length of each measurement (default 2)", 0},
-    {"shape", KEY_SHAPE, "NAME=64x512", 0,
-     "Shape of an input; may be repeated. A free first dimension is 1", 0},
-    {"seed", KEY_SEED, "N", 0, "Seed of the inputs: thread i has N + i (default 1)", 0},
-    {"device", KEY_DEVICE, "NAME", 0, "cpu (default) or sim", 0},
     {"json", KEY_JSON, NULL, 0, "Write one JSON object instead of the table", 0},
     {0},
 };
@@ -79,8 +71,11 @@ static const char documentation[] =
     "bit: every one in a first part outside the clock, and the last one under it. efficiency is "
     "ops(T) / (min(T, cores) x ops(1)); spread is the width of the middle 80 % of 30 slices of the "
     "time, as a part of their median; cpu_us is processor time for one call.\n\n"
-    "Exit status 1 if an answer was wrong or a call failed.\n\n"
-    "Example: raddle bench linear.onnx --shape x=64x512 --threads 1,2";
+    "Exit status: 0 all answers were right, 1 one was wrong or a call failed, 2 wrong use.\n\n"
+    "Examples:\n"
+    "  raddle bench linear.onnx --shape x=64x512 --threads 1,2\n"
+    "  raddle bench vad.onnx --shape input=1x576 --shape state=2x1x128 --set sr=16000\n"
+    "  raddle bench linear.onnx --json > result.json";
 
 static enum rdl_status parse_threads(const char *text, struct bench_options *options,
                                      struct rdl_error *error)
@@ -127,31 +122,16 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case KEY_SECONDS:
         status = parse_seconds(argument, &options->seconds, &error);
         break;
-    case KEY_SHAPE:
-        status = named_shapes_add(&options->shapes, argument, &error);
-        break;
-    case KEY_SEED:
-        status = cli_parse_number(argument, 0, INT64_MAX, &options->seed, &error);
-        break;
-    case KEY_DEVICE:
-        options->device = argument;
-        break;
     case KEY_JSON:
         options->json = true;
         break;
-    case ARGP_KEY_ARG:
-        if (options->model != NULL)
-            argp_error(state, "more than one model: '%s'", argument);
-        options->model = argument;
-        break;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "MODEL is missing");
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &options->common;
         break;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-    if (status != RDL_OK)
-        argp_error(state, "%s", error.message);
+    common_check(state, status, &error);
     return 0;
 }
 
@@ -214,10 +194,13 @@ static enum rdl_status measure(struct bench *bench, struct rdl_error *error)
     unsigned most = 1;
     for (unsigned i = 0; i < options->rows; i++)
         most = options->threads[i] > most ? options->threads[i] : most;
-    CLI_TRY(load_make(&bench->session, &options->shapes, (uint64_t)options->seed, most,
+    CLI_TRY(load_make(&bench->session, &options->common.wish, (uint64_t)options->common.seed, most,
                       &bench->load, error));
+    progress_show("1 thread, for comparison");
     CLI_TRY(measure_row(bench, 1, &bench->base, error));
     for (unsigned i = 0; i < options->rows; i++) {
+        progress_show("row %u of %u: %u thread%s", i + 1, options->rows, options->threads[i],
+                      options->threads[i] == 1 ? "" : "s");
         if (options->threads[i] == 1)
             bench->rows[i] = bench->base;
         else
@@ -232,8 +215,8 @@ static enum rdl_status measure(struct bench *bench, struct rdl_error *error)
 static void print_table(const struct bench *bench)
 {
     bool shared = false;
-    printf("%s on %s (%s), %u core%s of %.0f GFLOP/s\n", bench->options->model,
-           bench->options->device, bench->isa, bench->cores, bench->cores == 1 ? "" : "s",
+    printf("%s on %s (%s), %u core%s of %.0f GFLOP/s\n", bench->options->common.model,
+           bench->options->common.device, bench->isa, bench->cores, bench->cores == 1 ? "" : "s",
            bench->core_gflops);
     printf("%7s %12s %10s %10s %10s %10s %7s %10s %6s\n", "threads", "ops_per_s", "p50_us",
            "p99_us", "efficiency", "cpu_us", "spread", "mismatches", "errors");
@@ -258,53 +241,43 @@ static void print_table(const struct bench *bench)
                bench->load.distinct, bench->load.threads);
 }
 
-static bool add_row(cJSON *rows, const struct row *row)
+static void add_row(struct json *json, cJSON *rows, const struct row *row)
 {
     const struct load_result *result = &row->result;
-    cJSON *object = cJSON_CreateObject();
-    if (object == NULL || !cJSON_AddItemToArray(rows, object)) {
-        cJSON_Delete(object);
-        return false;
-    }
-    return cJSON_AddNumberToObject(object, "threads", row->threads) != NULL &&
-           cJSON_AddNumberToObject(object, "ops_per_s", result->timed.ops_per_s) != NULL &&
-           cJSON_AddNumberToObject(object, "p50_us", result->timed.p50_us) != NULL &&
-           cJSON_AddNumberToObject(object, "p99_us", result->timed.p99_us) != NULL &&
-           cJSON_AddNumberToObject(object, "efficiency", row->efficiency) != NULL &&
-           cJSON_AddNumberToObject(object, "mismatches", (double)result->mismatches) != NULL &&
-           cJSON_AddNumberToObject(object, "errors", (double)result->errors) != NULL &&
-           cJSON_AddNumberToObject(object, "cpu_us", cpu_us(row)) != NULL &&
-           (result->timed.spread < 0
-                ? cJSON_AddNullToObject(object, "spread") != NULL
-                : cJSON_AddNumberToObject(object, "spread", result->timed.spread) != NULL) &&
-           cJSON_AddNumberToObject(object, "calls", (double)result->timed.calls) != NULL &&
-           cJSON_AddNumberToObject(object, "checked", (double)result->checked) != NULL &&
-           cJSON_AddNumberToObject(object, "peak_gflops", row->peak_gflops) != NULL &&
-           cJSON_AddBoolToObject(object, "shared_core", row->shared) != NULL;
+    cJSON *object = json_object(json, rows, NULL);
+    json_number(json, object, "threads", row->threads);
+    json_number(json, object, "ops_per_s", result->timed.ops_per_s);
+    json_number(json, object, "p50_us", result->timed.p50_us);
+    json_number(json, object, "p99_us", result->timed.p99_us);
+    json_number(json, object, "efficiency", row->efficiency);
+    json_number(json, object, "mismatches", (double)result->mismatches);
+    json_number(json, object, "errors", (double)result->errors);
+    json_number(json, object, "cpu_us", cpu_us(row));
+    if (result->timed.spread < 0)
+        json_null(json, object, "spread");
+    else
+        json_number(json, object, "spread", result->timed.spread);
+    json_number(json, object, "calls", (double)result->timed.calls);
+    json_number(json, object, "checked", (double)result->checked);
+    json_number(json, object, "peak_gflops", row->peak_gflops);
+    json_bool(json, object, "shared_core", row->shared);
 }
 
 static enum rdl_status print_json(const struct bench *bench, struct rdl_error *error)
 {
-    cJSON *root = cJSON_CreateObject();
-    cJSON *rows = NULL;
-    bool built = root != NULL &&
-                 cJSON_AddStringToObject(root, "model", bench->options->model) != NULL &&
-                 cJSON_AddStringToObject(root, "device", bench->options->device) != NULL &&
-                 cJSON_AddStringToObject(root, "isa", bench->isa) != NULL &&
-                 cJSON_AddNumberToObject(root, "cores", bench->cores) != NULL &&
-                 cJSON_AddNumberToObject(root, "core_gflops", bench->core_gflops) != NULL &&
-                 cJSON_AddNumberToObject(root, "seconds", bench->options->seconds) != NULL &&
-                 cJSON_AddNumberToObject(root, "distinct_answers", bench->load.distinct) != NULL &&
-                 (rows = cJSON_AddArrayToObject(root, "rows")) != NULL;
-    for (unsigned i = 0; i < bench->options->rows && built; i++)
-        built = add_row(rows, &bench->rows[i]);
-    char *text = built ? cJSON_Print(root) : NULL;
-    cJSON_Delete(root);
-    if (text == NULL)
-        return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-    printf("%s\n", text);
-    cJSON_free(text);
-    return RDL_OK;
+    struct json json = {0};
+    cJSON *root = json_object(&json, NULL, NULL);
+    json_text(&json, root, "model", bench->options->common.model);
+    json_text(&json, root, "device", bench->options->common.device);
+    json_text(&json, root, "isa", bench->isa);
+    json_number(&json, root, "cores", bench->cores);
+    json_number(&json, root, "core_gflops", bench->core_gflops);
+    json_number(&json, root, "seconds", bench->options->seconds);
+    json_number(&json, root, "distinct_answers", bench->load.distinct);
+    cJSON *rows = json_array(&json, root, "rows");
+    for (unsigned i = 0; i < bench->options->rows; i++)
+        add_row(&json, rows, &bench->rows[i]);
+    return json_write(&json, stdout, error);
 }
 
 /* Counts what was wrong and says what the first fault was. */
@@ -319,11 +292,11 @@ static int judge(const struct bench *bench)
         errors += bench->rows[i].result.errors;
     }
     if (faulty != NULL)
-        return cli_report(bench->options->model, &faulty->first_error);
+        return cli_report(bench->options->common.model, &faulty->first_error);
     if (mismatches > 0) {
         struct rdl_error error;
         cli_note(&error, RDL_ERR_INTERNAL, "answers differ from the sequential run");
-        return cli_report(bench->options->model, &error);
+        return cli_report(bench->options->common.model, &error);
     }
     return CLI_OK;
 }
@@ -331,7 +304,7 @@ static int judge(const struct bench *bench)
 static enum rdl_status bench_model(struct bench *bench, struct rdl_error *error)
 {
     const struct bench_options *options = bench->options;
-    CLI_TRY(session_open(options->device, options->model, &bench->session, error));
+    CLI_TRY(session_open(&options->common, &bench->session, error));
     struct rdl_device_info info = {.size = sizeof info};
     enum rdl_status status = rdl_device_get_info(bench->session.device, &info);
     if (status != RDL_OK)
@@ -340,6 +313,7 @@ static enum rdl_status bench_model(struct bench *bench, struct rdl_error *error)
     bench->isa[sizeof bench->isa - 1] = '\0';
     bench->cores = allowed_cores();
     CLI_TRY(measure(bench, error));
+    progress_clear();
     if (options->json)
         return print_json(bench, error);
     print_table(bench);
@@ -349,9 +323,12 @@ static enum rdl_status bench_model(struct bench *bench, struct rdl_error *error)
 int cli_bench(int argc, char **argv)
 {
     struct bench_options options = {
-        .device = "cpu", .threads = {1, 2, 4, 8, 31}, .rows = 5, .seconds = 2, .seed = 1};
-    const struct argp parser = {
-        .options = option_table, .parser = parse_option, .args_doc = "MODEL", .doc = documentation};
+        .common = COMMON_DEFAULTS, .threads = {1, 2, 4, 8, 31}, .rows = 5, .seconds = 2};
+    const struct argp parser = {.options = option_table,
+                                .parser = parse_option,
+                                .args_doc = "MODEL",
+                                .doc = documentation,
+                                .children = common_children};
     argp_parse(&parser, argc, argv, 0, NULL, &options);
     struct bench *bench = calloc(1, sizeof *bench);
     struct rdl_error error = {.message = "out of memory"};
@@ -365,6 +342,8 @@ int cli_bench(int argc, char **argv)
         session_close(&bench->session);
     }
     free(bench);
-    named_shapes_fini(&options.shapes);
-    return status == RDL_OK ? exit_status : cli_report(options.model, &error);
+    if (status != RDL_OK)
+        exit_status = cli_report(options.common.model, &error);
+    common_fini(&options.common);
+    return exit_status;
 }

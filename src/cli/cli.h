@@ -41,5 +41,7 @@ enum rdl_status cli_parse_number(const char *text, int64_t low, int64_t high, in
 /** The commands; argv[0] is the command's own name. They return the exit status. */
 int cli_run(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_inspect(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 
 #endif

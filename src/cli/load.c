@@ -87,7 +87,7 @@ static enum rdl_status bind_output(const struct rdl_value *expected, struct rdl_
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
-static enum rdl_status make_data(const struct session *session, const struct named_shapes *shapes,
+static enum rdl_status make_data(const struct session *session, const struct inputs_wish *wish,
                                  uint64_t seed, struct load_data *out, struct rdl_error *error)
 {
     size_t n_inputs = session->n_inputs, n_outputs = session->n_outputs;
@@ -96,7 +96,7 @@ static enum rdl_status make_data(const struct session *session, const struct nam
     out->expected = calloc(n_outputs + 1, sizeof(struct rdl_value *));
     if (out->inputs == NULL || out->outputs == NULL || out->expected == NULL)
         return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-    CLI_TRY(inputs_make(session->info, NULL, shapes, seed, out->inputs, error));
+    CLI_TRY(inputs_make(session->info, NULL, wish, seed, out->inputs, error));
     CLI_TRY(rdl_model_run(session->model, out->inputs, n_inputs, out->expected, n_outputs, NULL,
                           error));
     for (size_t i = 0; i < n_outputs; i++)
@@ -149,7 +149,7 @@ static enum rdl_status calibrate(struct load *load, struct rdl_error *error)
     return RDL_OK;
 }
 
-enum rdl_status load_make(const struct session *session, const struct named_shapes *shapes,
+enum rdl_status load_make(const struct session *session, const struct inputs_wish *wish,
                           uint64_t seed, unsigned threads, struct load *out,
                           struct rdl_error *error)
 {
@@ -158,7 +158,7 @@ enum rdl_status load_make(const struct session *session, const struct named_shap
     enum rdl_status status =
         out->data == NULL ? cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory") : RDL_OK;
     for (unsigned i = 0; i < threads && status == RDL_OK; i++)
-        status = make_data(session, shapes, seed + i, &out->data[i], error);
+        status = make_data(session, wish, seed + i, &out->data[i], error);
     if (status == RDL_OK)
         status = calibrate(out, error);
     if (status == RDL_OK) {

@@ -35,7 +35,7 @@ struct load_result {
 };
 
 /** Makes inputs from seed, seed + 1, ... for each thread, and the answers of the sequential run. */
-enum rdl_status load_make(const struct session *session, const struct named_shapes *shapes,
+enum rdl_status load_make(const struct session *session, const struct inputs_wish *wish,
                           uint64_t seed, unsigned threads, struct load *out,
                           struct rdl_error *error);
 void load_fini(struct load *load);

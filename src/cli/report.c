@@ -2,6 +2,7 @@
  * Faults of the command line and of files, in words.
  */
 #include "cli/cli.h"
+#include "cli/progress.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -24,6 +25,14 @@ void cli_note(struct rdl_error *error, enum rdl_status status, const char *forma
 int cli_report(const char *place, const struct rdl_error *error)
 {
     const char *cause = error->message[0] != '\0' ? error->message : rdl_status_text(error->status);
+    const size_t length = strlen(place);
+    progress_clear();
+    /* Messages of the library that name the file begin with it: "\"place\": cause", or "\"place\" is". */
+    if (cause[0] == '"' && strncmp(cause + 1, place, length) == 0 && cause[1 + length] == '"') {
+        cause += length + 2;
+        cause += cause[0] == ':';
+        cause += cause[0] == ' ';
+    }
     (void)fprintf(stderr, "raddle: %s: %s\n", place, cause);
     return CLI_FAILED;
 }

@@ -2,8 +2,11 @@
  * `raddle run`: one run of a model, with arrays in and out.
  */
 #include "cli/cli.h"
-#include "cli/inputs.h"
+#include "cli/common.h"
+#include "cli/elements.h"
 #include "cli/npz.h"
+#include "cli/profile.h"
+#include "cli/progress.h"
 #include "cli/session.h"
 
 #include <argp.h>
@@ -13,129 +16,74 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_RUNS 20
+
 struct run_options {
-    const char *model, *inputs, *outputs, *device;
-    struct named_shapes shapes;
-    int64_t seed;
+    struct common common;
+    const char *inputs, *outputs, *trace;
+    int64_t runs;
+    bool profile;
 };
 
-enum { KEY_INPUTS = 'i', KEY_OUTPUTS = 'o', KEY_SHAPE = 's', KEY_SEED = 'r', KEY_DEVICE = 'd' };
+enum { KEY_INPUTS = 'i', KEY_OUTPUTS = 'o', KEY_PROFILE = 'p', KEY_RUNS = 'n', KEY_TRACE = 't' };
 
 static const struct argp_option option_table[] = {
     {"inputs", KEY_INPUTS, "IN.npz", 0, "Arrays named as the model's inputs", 0},
     {"outputs", KEY_OUTPUTS, "OUT.npz", 0, "Where to write the outputs", 0},
-    {"shape", KEY_SHAPE, "NAME=64x512", 0,
-     "Shape of an input that is not given; may be repeated. A free first dimension is 1", 0},
-    {"seed", KEY_SEED, "N", 0, "Seed of the inputs that are not given (default 1)", 0},
-    {"device", KEY_DEVICE, "NAME", 0, "cpu (default) or sim", 0},
+    {"profile", KEY_PROFILE, NULL, 0, "Then tell where the time goes, node by node", 0},
+    {"runs", KEY_RUNS, "N", 0, "Runs of the profile; times are their medians (default 20)", 0},
+    {"trace", KEY_TRACE, "OUT.json", 0,
+     "Write the profile for Perfetto or chrome://tracing; implies --profile", 0},
     {0},
 };
 
 static const char documentation[] =
     "Runs MODEL (an ONNX file) once and tells each output's shape and range.\v"
-    "Inputs that IN.npz does not give are random: floating-point values in [-1, 1), integers in "
-    "0..9.\n\n"
-    "Example: raddle run mlp.onnx --shape x=8x784 --outputs out.npz";
+    "Inputs that are neither in IN.npz nor set are random: floating-point values in [-1, 1), "
+    "integers in 0..9.\n\n"
+    "A profile runs the model step by step, on one thread. GFLOP/s is told for nodes with a standard "
+    "count of operations: products, convolutions and recurrences, 2 for each multiply-add.\n\n"
+    "Exit status: 0 success, 1 a fault, 2 wrong use.\n\n"
+    "Examples:\n"
+    "  raddle run mlp.onnx --shape x=8x784 --outputs out.npz\n"
+    "  raddle run vad.onnx --shape input=1x576 --shape state=2x1x128 --set sr=16000\n"
+    "  raddle run mlp.onnx --inputs in.npz --profile --runs 100\n"
+    "  raddle run mlp.onnx --trace mlp.json    (then open it at ui.perfetto.dev)";
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct run_options *options = state->input;
     struct rdl_error error = {.message = ""};
-    enum rdl_status status = RDL_OK;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &options->common;
+        return 0;
     case KEY_INPUTS:
         options->inputs = argument;
-        break;
+        return 0;
     case KEY_OUTPUTS:
         options->outputs = argument;
-        break;
-    case KEY_SHAPE:
-        status = named_shapes_add(&options->shapes, argument, &error);
-        break;
-    case KEY_SEED:
-        status = cli_parse_number(argument, 0, INT64_MAX, &options->seed, &error);
-        break;
-    case KEY_DEVICE:
-        options->device = argument;
-        break;
-    case ARGP_KEY_ARG:
-        if (options->model != NULL)
-            argp_error(state, "more than one model: '%s'", argument);
-        options->model = argument;
-        break;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "MODEL is missing");
-        break;
+        return 0;
+    case KEY_PROFILE:
+        options->profile = true;
+        return 0;
+    case KEY_RUNS:
+        common_check(state, cli_parse_number(argument, 1, 100000, &options->runs, &error), &error);
+        return 0;
+    case KEY_TRACE:
+        options->trace = argument;
+        options->profile = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (options->runs > 0 && !options->profile)
+            argp_error(state, "--runs is for --profile");
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-    if (status != RDL_OK)
-        argp_error(state, "%s", error.message);
-    return 0;
 }
 
 /* ---- what came out --------------------------------------------------------------------------- */
-
-static double half_value(uint16_t bits)
-{
-    int exponent = bits >> 10 & 31;
-    double mantissa = bits & 1023;
-    double value;
-    if (exponent == 31)
-        value = mantissa != 0 ? NAN : INFINITY;
-    else if (exponent == 0)
-        value = ldexp(mantissa, -24);
-    else
-        value = ldexp(mantissa + 1024, exponent - 25);
-    return bits >> 15 ? -value : value;
-}
-
-static double element_value(enum rdl_dtype dtype, const unsigned char *at)
-{
-    union {
-        float f32;
-        double f64;
-        uint16_t bits16;
-        int8_t i8;
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-        uint8_t u8;
-        uint32_t u32;
-        uint64_t u64;
-    } element = {.u64 = 0};
-    memcpy(&element, at, rdl_dtype_size(dtype));
-    switch (dtype) {
-    case RDL_F32:
-        return (double)element.f32;
-    case RDL_F64:
-        return element.f64;
-    case RDL_F16:
-        return half_value(element.bits16);
-    case RDL_BF16:
-        element.u32 = (uint32_t)element.bits16 << 16;
-        return (double)element.f32;
-    case RDL_I8:
-        return element.i8;
-    case RDL_I16:
-        return element.i16;
-    case RDL_I32:
-        return element.i32;
-    case RDL_I64:
-        return (double)element.i64;
-    case RDL_U8:
-    case RDL_BOOL:
-        return element.u8;
-    case RDL_U16:
-        return element.bits16;
-    case RDL_U32:
-        return element.u32;
-    case RDL_U64:
-        return (double)element.u64;
-    default:
-        return NAN;
-    }
-}
 
 static void print_range(const struct rdl_tensor *tensor)
 {
@@ -202,23 +150,45 @@ static enum rdl_status write_outputs(const char *path, const struct session *ses
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
+static enum rdl_status profile_model(const struct run_options *options,
+                                     const struct session *session, struct rdl_value **inputs,
+                                     const char **place, struct rdl_error *error)
+{
+    struct rdl_plan_info *plan = NULL;
+    const uint32_t runs = options->runs > 0 ? (uint32_t)options->runs : DEFAULT_RUNS;
+    progress_show("profiling: %u runs", (unsigned)runs);
+    enum rdl_status status =
+        rdl_model_profile(session->model, inputs, session->n_inputs, runs, &plan, error);
+    progress_clear();
+    CLI_TRY(status);
+    status = profile_print(plan, runs, error);
+    if (status == RDL_OK && options->trace != NULL) {
+        *place = options->trace;
+        status = profile_write_trace(plan, options->common.model, options->trace, error);
+    }
+    rdl_plan_info_release(plan);
+    return status;
+}
+
 /* Runs and shows; *place is what the error is about. */
 static enum rdl_status run_once(const struct run_options *options, const struct session *session,
                                 const struct npz *given, struct rdl_value **inputs,
                                 struct rdl_value **outputs, const char **place,
                                 struct rdl_error *error)
 {
-    *place = options->model;
-    CLI_TRY(inputs_make(session->info, given, &options->shapes, (uint64_t)options->seed, inputs,
-                        error));
+    *place = options->common.model;
+    CLI_TRY(inputs_make(session->info, given, &options->common.wish, (uint64_t)options->common.seed,
+                        inputs, error));
     CLI_TRY(rdl_model_run(session->model, inputs, session->n_inputs, outputs, session->n_outputs,
                           NULL, error));
     for (size_t i = 0; i < session->n_outputs; i++)
         print_output(rdl_model_info_output(session->info, i), outputs[i]);
-    if (options->outputs == NULL)
-        return RDL_OK;
-    *place = options->outputs;
-    return write_outputs(options->outputs, session, outputs, error);
+    if (options->outputs != NULL) {
+        *place = options->outputs;
+        CLI_TRY(write_outputs(options->outputs, session, outputs, error));
+    }
+    *place = options->common.model;
+    return options->profile ? profile_model(options, session, inputs, place, error) : RDL_OK;
 }
 
 static enum rdl_status run_model(const struct run_options *options, const char **place,
@@ -230,8 +200,8 @@ static enum rdl_status run_model(const struct run_options *options, const char *
         *place = options->inputs;
         CLI_TRY(npz_read(options->inputs, &given, error));
     }
-    *place = options->model;
-    enum rdl_status status = session_open(options->device, options->model, &session, error);
+    *place = options->common.model;
+    enum rdl_status status = session_open(&options->common, &session, error);
     struct rdl_value **values = NULL;
     if (status == RDL_OK) {
         values = calloc(session.n_inputs + session.n_outputs + 1, sizeof(struct rdl_value *));
@@ -249,13 +219,17 @@ static enum rdl_status run_model(const struct run_options *options, const char *
 
 int cli_run(int argc, char **argv)
 {
-    struct run_options options = {.device = "cpu", .seed = 1};
-    const struct argp parser = {
-        .options = option_table, .parser = parse_option, .args_doc = "MODEL", .doc = documentation};
+    struct run_options options = {.common = COMMON_DEFAULTS};
+    const struct argp parser = {.options = option_table,
+                                .parser = parse_option,
+                                .args_doc = "MODEL",
+                                .doc = documentation,
+                                .children = common_children};
     argp_parse(&parser, argc, argv, 0, NULL, &options);
     struct rdl_error error = {.message = ""};
-    const char *place = options.model;
+    const char *place = options.common.model;
     enum rdl_status status = run_model(&options, &place, &error);
-    named_shapes_fini(&options.shapes);
-    return status == RDL_OK ? CLI_OK : cli_report(place, &error);
+    const int exit_status = status == RDL_OK ? CLI_OK : cli_report(place, &error);
+    common_fini(&options.common);
+    return exit_status;
 }

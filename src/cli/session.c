@@ -4,15 +4,20 @@
 #include "cli/session.h"
 
 #include "cli/cli.h"
+#include "cli/progress.h"
 
-enum rdl_status session_open(const char *device, const char *path, struct session *out,
+enum rdl_status session_open(const struct common *common, struct session *out,
                              struct rdl_error *error)
 {
     *out = (struct session){0};
-    CLI_TRY(rdl_device_open(device, NULL, &out->device, error));
-    const struct rdl_load_options options = {.size = sizeof options, .device = out->device};
-    CLI_TRY(rdl_model_load(path, &options, &out->model, error));
-    enum rdl_status status = rdl_model_get_info(out->model, &out->info, error);
+    CLI_TRY(rdl_device_open(common->device, NULL, &out->device, error));
+    const struct rdl_load_options options = {
+        .size = sizeof options, .device = out->device, .no_fusion = common->no_fusion};
+    progress_show("loading %s", common->model);
+    enum rdl_status status = rdl_model_load(common->model, &options, &out->model, error);
+    progress_clear();
+    CLI_TRY(status);
+    status = rdl_model_get_info(out->model, &out->info, error);
     if (status != RDL_OK) {
         session_close(out);
         return status;

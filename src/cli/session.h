@@ -4,7 +4,7 @@
 #ifndef RADDLE_CLI_SESSION_H
 #define RADDLE_CLI_SESSION_H
 
-#include "raddle/model.h"
+#include "cli/common.h"
 
 /** Device, model and the model's facts. Zeroed: nothing is open. */
 struct session {
@@ -14,8 +14,9 @@ struct session {
     size_t n_inputs, n_outputs;
 };
 
-/** Opens the shared device of that name and loads the model. @return as the functions it calls */
-enum rdl_status session_open(const char *device, const char *path, struct session *out,
+/** Opens the shared device and loads the model that the options name. @return as the functions it
+ * calls */
+enum rdl_status session_open(const struct common *common, struct session *out,
                              struct rdl_error *error);
 void session_close(struct session *session);
 

@@ -48,6 +48,16 @@ struct rdl__segment {
     size_t scratch_bytes;        /* of one tile range; 0: none */
 };
 
+/** Bytes of all extents that a step binds. */
+static inline size_t rdl__step_bytes(const struct rdl__segment *segment, uint32_t index)
+{
+    const struct rdl__step *step = &segment->steps[index];
+    size_t bytes = 0;
+    for (uint32_t b = 0; b < step->n_bind; b++)
+        bytes += segment->bindings[step->first_bind + b].size_bytes;
+    return bytes;
+}
+
 /**
  * The state of one submitted chain of work: what stopped it, and the request to stop. Shared between
  * the caller and whoever runs the work.

@@ -108,6 +108,11 @@ struct rdl__op {
     /** Emits the steps, or aliases, that compute out from in. Not called when every output is empty.
      * @return RDL_ERR_UNSUPPORTED (dtype without a kernel, named), RDL_ERR_NO_MEMORY */
     enum rdl_status (*lower)(const struct rdl__lower *lower);
+
+    /** Floating-point operations of the node's products, 2 for each multiply-add, from inputs and
+     * outputs with known shapes; for profiles. NULL: the operator has no standard count. */
+    double (*flop)(const struct rdl__node *node, const struct rdl__desc *in,
+                   const struct rdl__desc *out);
 };
 
 /** Which side a Select takes: whether the condition's element is true. A condition that is none (infer

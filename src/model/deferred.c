@@ -535,6 +535,32 @@ static enum rdl_status submit(struct doing *doing)
     return rdl__work_submit(frame->run, work, bases, n);
 }
 
+/* As submit, and waits until it has run. */
+static enum rdl_status submit_watched(struct doing *doing)
+{
+    struct rdl__deferred *run = doing->frame->run;
+    const struct rdl__program *program = doing->frame->program;
+    const struct rdl__segment *segment = &doing->work->segment;
+    struct rdl__deferred_node seen = {.node = &doing->own->node,
+                                      .number = program->first_number +
+                                                (uint32_t)(doing->own - program->nodes),
+                                      .in = doing->in,
+                                      .out = doing->out};
+    for (uint32_t i = 0; i < segment->n_steps; i++) {
+        seen.tiles += segment->steps[i].tiles;
+        seen.bytes += rdl__step_bytes(segment, i);
+    }
+    const struct rdl__node *node = &doing->own->node;
+    run->watcher->begin(run->watcher, &seen);
+    RDL_TRY(catch_up(run));
+    const int64_t start = rdl_now_ns();
+    RDL_TRY(submit(doing)); /* the work goes with its lists, which hold what seen points to */
+    RDL_TRY(catch_up(run));
+    RDL_TRY(report_failure(run, node));
+    run->watcher->end(run->watcher, seen.number, rdl_now_ns() - start);
+    return RDL_OK;
+}
+
 static enum rdl_status compute(struct doing *doing)
 {
     RDL_TRY(infer(doing));
@@ -544,7 +570,7 @@ static enum rdl_status compute(struct doing *doing)
         return RDL_OK;
     RDL_TRY(place_room(doing));
     RDL_TRY(emit(doing));
-    return submit(doing);
+    return doing->frame->run->watcher != NULL ? submit_watched(doing) : submit(doing);
 }
 
 /* Runs a node that is no loop; its inputs are there. */

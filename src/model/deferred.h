@@ -44,6 +44,22 @@ struct rdl__cell {
 
 struct rdl__work; /* lists that submitted work still reads */
 
+/** A node that the deferred part is about to run. */
+struct rdl__deferred_node {
+    const struct rdl__node *node;
+    uint32_t number; /* of the node in its program's root */
+    const struct rdl__desc *in, *out;
+    size_t tiles; /* of all its steps */
+    size_t bytes; /* that they bind */
+};
+
+/** Sees each node before its work is submitted, and how long it took once that has run: for profiles,
+ * which wait for each. */
+struct rdl__deferred_watcher {
+    void (*begin)(struct rdl__deferred_watcher *watcher, const struct rdl__deferred_node *what);
+    void (*end)(struct rdl__deferred_watcher *watcher, uint32_t number, int64_t time_ns);
+};
+
 /** What the frames of a run share. */
 struct rdl__deferred {
     struct rdl__device *device;
@@ -52,6 +68,7 @@ struct rdl__deferred {
     int64_t deadline_ns;
     struct rdl_cancel *cancel;
     struct rdl_error *error;
+    struct rdl__deferred_watcher *watcher; /* NULL: nobody watches */
 
     /* Kept by the functions below. */
     struct rdl__work *works;

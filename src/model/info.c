@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "raddle/inspect.h"
+#include "tensor/tensor.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +19,9 @@ struct rdl_model_info {
     size_t n_inputs, n_outputs;
     struct rdl__text_pair *metadata;
     size_t n_metadata;
-    size_t n_file_nodes, n_nodes, weight_bytes;
+    struct rdl_node_info *nodes; /* [n_all_nodes] */
+    size_t n_file_nodes, n_nodes, n_all_nodes, weight_bytes;
+    uint64_t parameter_count, parameter_bytes;
 };
 
 static bool copy_port(struct rdl__arena *arena, struct rdl_port *to,
@@ -36,13 +40,63 @@ static bool copy_port(struct rdl__arena *arena, struct rdl_port *to,
     return to->name != NULL;
 }
 
+static size_t count_nodes(const struct rdl__program *program)
+{
+    size_t count = program->n_nodes;
+    for (uint32_t i = 0; i < program->n_nodes; i++)
+        if (program->nodes[i].body != NULL)
+            count += count_nodes(program->nodes[i].body);
+    return count;
+}
+
+static bool copy_node(struct rdl_model_info *info, const struct rdl__node *node, uint32_t depth)
+{
+    struct rdl_node_info *to = &info->nodes[info->n_all_nodes++];
+    *to = (struct rdl_node_info){.name =
+                                     rdl__arena_text(&info->arena, node->name, strlen(node->name)),
+                                 .op = node->op->name, /* the registry's tables are constant */
+                                 .domain = node->op->domain,
+                                 .index = node->index,
+                                 .depth = depth};
+    return to->name != NULL;
+}
+
+static void count_parameters(struct rdl_model_info *info, const struct rdl__program *program)
+{
+    for (uint32_t i = 0; i < program->n_values; i++) {
+        const struct rdl__program_value *value = &program->values[i];
+        size_t bytes;
+        if (!value->is_constant || value->n_uses == 0 ||
+            !rdl__tensor_bytes(value->constant.dtype, &value->constant.shape, &bytes))
+            continue;
+        info->parameter_count += rdl__shape_count(&value->constant.shape);
+        info->parameter_bytes += bytes;
+    }
+}
+
+/* The nodes of a program, each body's behind its node. Bodies lie as deep as the importer allows. */
+static bool copy_nodes(struct rdl_model_info *info, const struct rdl__program *program,
+                       uint32_t depth)
+{
+    count_parameters(info, program);
+    for (uint32_t i = 0; i < program->n_nodes; i++) {
+        const struct rdl__program_node *own = &program->nodes[i];
+        if (!copy_node(info, &own->node, depth) ||
+            (own->body != NULL && !copy_nodes(info, own->body, depth + 1)))
+            return false;
+    }
+    return true;
+}
+
 static bool copy(struct rdl_model_info *info, const struct rdl__program *program)
 {
     struct rdl__arena *arena = &info->arena;
     info->inputs = RDL__ARENA_ARRAY(arena, struct rdl_port, program->n_inputs + 1);
     info->outputs = RDL__ARENA_ARRAY(arena, struct rdl_port, program->n_outputs + 1);
     info->metadata = RDL__ARENA_ARRAY(arena, struct rdl__text_pair, program->n_metadata + 1);
-    if (info->inputs == NULL || info->outputs == NULL || info->metadata == NULL)
+    info->nodes = RDL__ARENA_ARRAY(arena, struct rdl_node_info, count_nodes(program) + 1);
+    if (info->inputs == NULL || info->outputs == NULL || info->metadata == NULL ||
+        info->nodes == NULL || !copy_nodes(info, program, 0))
         return false;
     for (uint32_t i = 0; i < program->n_inputs; i++)
         if (!copy_port(arena, &info->inputs[i], &program->inputs[i]))
@@ -151,6 +205,29 @@ size_t rdl_model_info_node_count(const struct rdl_model_info *info)
 size_t rdl_model_info_compiled_node_count(const struct rdl_model_info *info)
 {
     return info->n_nodes;
+}
+
+size_t rdl_model_info_all_node_count(const struct rdl_model_info *info)
+{
+    return info->n_all_nodes;
+}
+
+bool rdl_model_info_node(const struct rdl_model_info *info, size_t index, struct rdl_node_info *out)
+{
+    if (index >= info->n_all_nodes)
+        return false;
+    *out = info->nodes[index];
+    return true;
+}
+
+uint64_t rdl_model_info_parameter_count(const struct rdl_model_info *info)
+{
+    return info->parameter_count;
+}
+
+uint64_t rdl_model_info_parameter_bytes(const struct rdl_model_info *info)
+{
+    return info->parameter_bytes;
 }
 
 size_t rdl_model_info_weight_bytes(const struct rdl_model_info *info)

@@ -108,6 +108,21 @@ enum rdl_status rdl__run_init(struct rdl__run *run, struct rdl_model model,
 enum rdl_status rdl__check_port(const struct rdl__program_port *port, const struct rdl__desc *given,
                                 struct rdl_error *error);
 
+/**
+ * Describes values given for the inputs as a plan's key.
+ * @param inputs  [n_inputs]
+ * @param descs   [n_inputs] receives dtypes and shapes, and the elements of those that decide
+ * @param room    [n_inputs] takes elements of strided ones that decide
+ * @return RDL_ERR_ARGUMENT, RDL_ERR_SHAPE, naming the input
+ */
+enum rdl_status rdl__describe_inputs(const struct rdl__program *program,
+                                     struct rdl_value *const *inputs, struct rdl__desc *descs,
+                                     char (*room)[RDL__DECIDING_BYTES], struct rdl_error *error);
+
+/** Puts what a kernel reported (struct rdl__progress, failed) into words. @return its status */
+enum rdl_status rdl__explain_failure(const struct rdl__program *program, uint64_t failed,
+                                     struct rdl_error *error);
+
 /** Runs, on the calling thread. As rdl_model_run. */
 enum rdl_status rdl__run(const struct rdl__run *run, struct rdl_error *error);
 

@@ -21,8 +21,6 @@
 #include <string.h>
 
 #define COPY_TILE ((size_t)256 << 10)
-#define NO_STORAGE UINT32_MAX
-#define NO_STEP UINT32_MAX
 
 static size_t bytes_of(const struct rdl__desc *desc)
 {
@@ -78,22 +76,6 @@ bool rdl__plan_matches(const struct rdl__plan *plan, const struct rdl__plan_key 
 
 /* ------------------------------------------------------------------------------ the plan's making */
 
-/* Memory that one or more values share. */
-struct rdl__storage {
-    enum { IN_ARENA, IN_INPUT, IN_OUTPUT, IN_WEIGHTS, IN_CONSTANTS } kind;
-    uint32_t port;       /* IN_INPUT, IN_OUTPUT */
-    size_t offset_bytes; /* IN_WEIGHTS, IN_CONSTANTS, and at the end IN_ARENA */
-    size_t bytes;
-    uint32_t first_step, last_step; /* IN_ARENA */
-    uint32_t shares;                /* storage whose memory it shares; itself: none */
-};
-
-/* A step that copies a storage into an output's memory. */
-struct rdl__output_copy {
-    uint32_t from, to; /* storages */
-    size_t bytes;
-};
-
 static enum rdl_status allocate(struct rdl__making *making)
 {
     const struct rdl__program *program = making->program;
@@ -110,7 +92,7 @@ static enum rdl_status allocate(struct rdl__making *making)
         making->copies == NULL)
         return rdl__making_no_memory(making);
     for (uint32_t i = 0; i < program->n_values; i++)
-        making->storage_of[i] = NO_STORAGE;
+        making->storage_of[i] = RDL__NO_STORAGE;
     rdl__lowering_init(&making->list, arena);
     return RDL_OK;
 }
@@ -163,7 +145,7 @@ static enum rdl_status lower(struct rdl__making *making)
 
 static uint32_t add_storage(struct rdl__making *making, struct rdl__storage storage)
 {
-    storage.first_step = NO_STEP;
+    storage.first_step = RDL__NO_STEP;
     storage.last_step = 0;
     storage.shares = making->n_storages;
     making->storages[making->n_storages] = storage;
@@ -178,14 +160,15 @@ static enum rdl_status place_known(struct rdl__making *making, int32_t value)
     const size_t bytes = bytes_of(desc);
     if (own->is_constant && own->offset_bytes != RDL__NO_OFFSET) {
         making->storage_of[value] = add_storage(
-            making, (struct rdl__storage){IN_WEIGHTS, 0, own->offset_bytes, bytes, 0, 0, 0});
+            making, (struct rdl__storage){RDL__IN_WEIGHTS, 0, own->offset_bytes, bytes, 0, 0, 0});
         return RDL_OK;
     }
     if (desc->data == NULL)
         return rdl__fail(making->error, RDL_ERR_INTERNAL, "plan: value \"%s\" has no memory",
                          own->name);
-    making->storage_of[value] = add_storage(
-        making, (struct rdl__storage){IN_CONSTANTS, 0, making->constants_bytes, bytes, 0, 0, 0});
+    making->storage_of[value] =
+        add_storage(making, (struct rdl__storage){RDL__IN_CONSTANTS, 0, making->constants_bytes,
+                                                  bytes, 0, 0, 0});
     if (!rdl__add_size(making->constants_bytes, bytes, &making->constants_bytes) ||
         !rdl__align_size(making->constants_bytes, RDL_ALIGN, &making->constants_bytes))
         return rdl__making_no_memory(making);
@@ -216,13 +199,13 @@ static enum rdl_status place_outputs(struct rdl__making *making, uint32_t n, uin
             continue;
         const int32_t source = alias_source(making, n, i, first_alias);
         if (source != RDL__NO_VALUE) {
-            if (making->storage_of[source] == NO_STORAGE)
+            if (making->storage_of[source] == RDL__NO_STORAGE)
                 RDL_TRY(place_known(making, source));
             making->storage_of[value] = making->storage_of[source];
         } else {
             making->storage_of[value] = add_storage(
-                making,
-                (struct rdl__storage){IN_ARENA, 0, 0, bytes_of(&making->descs[value]), 0, 0, 0});
+                making, (struct rdl__storage){RDL__IN_ARENA, 0, 0, bytes_of(&making->descs[value]),
+                                              0, 0, 0});
         }
     }
     return RDL_OK;
@@ -239,7 +222,7 @@ static enum rdl_status place_values(struct rdl__making *making)
     for (uint32_t i = 0; i < program->n_inputs; i++) {
         const int32_t value = program->inputs[i].value;
         making->storage_of[value] =
-            add_storage(making, (struct rdl__storage){IN_INPUT, i, 0,
+            add_storage(making, (struct rdl__storage){RDL__IN_INPUT, i, 0,
                                                       bytes_of(&making->descs[value]), 0, 0, 0});
     }
     uint32_t first_alias = 0;
@@ -248,7 +231,7 @@ static enum rdl_status place_values(struct rdl__making *making)
             RDL_TRY(place_outputs(making, n, &first_alias));
     for (uint32_t i = 0; i < making->list.n_temps; i++)
         making->temp_storage[i] = add_storage(
-            making, (struct rdl__storage){IN_ARENA, 0, 0, making->list.temps[i], 0, 0, 0});
+            making, (struct rdl__storage){RDL__IN_ARENA, 0, 0, making->list.temps[i], 0, 0, 0});
     return RDL_OK;
 }
 
@@ -278,18 +261,18 @@ static enum rdl_status place_ports(struct rdl__making *making)
             port->host_data = desc->data; /* moved into the plan by keep_constants */
             continue;
         }
-        if (making->storage_of[value] == NO_STORAGE)
+        if (making->storage_of[value] == RDL__NO_STORAGE)
             RDL_TRY(place_known(making, value));
         struct rdl__storage *storage = &making->storages[making->storage_of[value]];
-        if (storage->kind == IN_ARENA) {
-            storage->kind = IN_OUTPUT;
+        if (storage->kind == RDL__IN_ARENA) {
+            storage->kind = RDL__IN_OUTPUT;
             storage->port = k;
             continue;
         }
         if (port->bytes == 0)
             continue;
         const uint32_t to =
-            add_storage(making, (struct rdl__storage){IN_OUTPUT, k, 0, port->bytes, 0, 0, 0});
+            add_storage(making, (struct rdl__storage){RDL__IN_OUTPUT, k, 0, port->bytes, 0, 0, 0});
         making->copies[making->n_copies++] =
             (struct rdl__output_copy){making->storage_of[value], to, port->bytes};
     }
@@ -307,14 +290,14 @@ static uint32_t resolve(struct rdl__making *making, uint32_t index)
     return index;
 }
 
-/* The storage that an operand of a lowered step lies in; NO_STORAGE: absent, or a packed weight. */
+/* The storage that an operand of a lowered step lies in; RDL__NO_STORAGE: absent, or a packed weight. */
 static enum rdl_status storage_of_operand(struct rdl__making *making,
                                           const struct rdl__lowered *step,
                                           const struct rdl__operand *operand, uint32_t *out)
 {
     const struct rdl__node *node = &making->program->nodes[step->node].node;
     int32_t value = RDL__NO_VALUE;
-    *out = NO_STORAGE;
+    *out = RDL__NO_STORAGE;
     if (operand->kind == RDL__OPERAND_TEMP) {
         *out = resolve(making, making->temp_storage[step->first_temp + operand->index]);
         return RDL_OK;
@@ -325,7 +308,7 @@ static enum rdl_status storage_of_operand(struct rdl__making *making,
         value = node->outputs[operand->index];
     if (value == RDL__NO_VALUE)
         return RDL_OK;
-    if (making->storage_of[value] == NO_STORAGE)
+    if (making->storage_of[value] == RDL__NO_STORAGE)
         RDL_TRY(place_known(making, value));
     *out = resolve(making, making->storage_of[value]);
     return RDL_OK;
@@ -335,7 +318,7 @@ static enum rdl_status storage_of_operand(struct rdl__making *making,
 static enum rdl_status place_exports(struct rdl__making *making)
 {
     for (uint32_t v = 0; v < making->program->n_values; v++)
-        if (making->exported[v] && making->storage_of[v] == NO_STORAGE)
+        if (making->exported[v] && making->storage_of[v] == RDL__NO_STORAGE)
             RDL_TRY(place_known(making, (int32_t)v));
     return RDL_OK;
 }
@@ -356,7 +339,7 @@ static enum rdl_status find_lifetimes(struct rdl__making *making)
         for (uint32_t b = 0; b < step->spec.n_bind; b++) {
             uint32_t storage;
             RDL_TRY(storage_of_operand(making, step, &step->spec.bind[b], &storage));
-            if (storage != NO_STORAGE)
+            if (storage != RDL__NO_STORAGE)
                 touch(&making->storages[storage], s);
         }
     }
@@ -380,15 +363,15 @@ static void share_in_place(struct rdl__making *making, uint32_t s)
         return;
     const uint32_t out_index = resolve(making, making->storage_of[node->outputs[0]]);
     struct rdl__storage *out = &making->storages[out_index];
-    if (out->kind != IN_ARENA || out->first_step != s)
+    if (out->kind != RDL__IN_ARENA || out->first_step != s)
         return;
     for (uint32_t i = 0; i < node->n_inputs; i++) {
         const int32_t value = node->inputs[i];
-        if (value == RDL__NO_VALUE || making->storage_of[value] == NO_STORAGE)
+        if (value == RDL__NO_VALUE || making->storage_of[value] == RDL__NO_STORAGE)
             continue;
         const uint32_t in_index = resolve(making, making->storage_of[value]);
         struct rdl__storage *in = &making->storages[in_index];
-        if (in_index == out_index || in->kind != IN_ARENA || in->last_step != s ||
+        if (in_index == out_index || in->kind != RDL__IN_ARENA || in->last_step != s ||
             in->bytes != out->bytes ||
             rdl_dtype_size(making->descs[value].dtype) !=
                 rdl_dtype_size(making->descs[node->outputs[0]].dtype))
@@ -409,7 +392,8 @@ static enum rdl_status plan_memory(struct rdl__making *making, size_t *total)
     uint32_t n = 0;
     for (uint32_t i = 0; i < making->n_storages; i++) {
         const struct rdl__storage *storage = &making->storages[i];
-        if (storage->kind != IN_ARENA || storage->first_step == NO_STEP || storage->shares != i)
+        if (storage->kind != RDL__IN_ARENA || storage->first_step == RDL__NO_STEP ||
+            storage->shares != i)
             continue;
         buffers[n] = (struct rdl__memory_buffer){.size_bytes = storage->bytes,
                                                  .first_use = storage->first_step,
@@ -456,19 +440,19 @@ static struct rdl__binding binding_of(const struct rdl__making *making, uint32_t
                                    .offset_bytes = storage->offset_bytes + operand->offset_bytes,
                                    .size_bytes = storage->bytes - operand->offset_bytes};
     switch (storage->kind) {
-    case IN_ARENA:
+    case RDL__IN_ARENA:
         binding.base = RDL__BASE_ARENA;
         break;
-    case IN_INPUT:
+    case RDL__IN_INPUT:
         binding.base = RDL__BASE_FIRST_PORT + storage->port;
         break;
-    case IN_OUTPUT:
+    case RDL__IN_OUTPUT:
         binding.base = RDL__BASE_FIRST_PORT + making->program->n_inputs + storage->port;
         break;
-    case IN_WEIGHTS:
+    case RDL__IN_WEIGHTS:
         binding.base = RDL__BASE_WEIGHTS;
         break;
-    case IN_CONSTANTS:
+    case RDL__IN_CONSTANTS:
         binding.base = RDL__BASE_CONSTANTS;
         break;
     }
@@ -488,8 +472,8 @@ static enum rdl_status emit_binding(struct rdl__making *making, const struct rdl
     }
     uint32_t storage;
     RDL_TRY(storage_of_operand(making, step, operand, &storage));
-    *out = storage == NO_STORAGE ? (struct rdl__binding){.base = RDL__BASE_NONE}
-                                 : binding_of(making, storage, operand);
+    *out = storage == RDL__NO_STORAGE ? (struct rdl__binding){.base = RDL__BASE_NONE}
+                                      : binding_of(making, storage, operand);
     return RDL_OK;
 }
 
@@ -620,10 +604,10 @@ static enum rdl_status keep_constants(struct rdl__making *making,
     if (image == NULL)
         return rdl__making_no_memory(making);
     for (uint32_t v = 0; v < program->n_values; v++) {
-        if (making->storage_of[v] == NO_STORAGE || making->descs[v].data == NULL)
+        if (making->storage_of[v] == RDL__NO_STORAGE || making->descs[v].data == NULL)
             continue;
         const struct rdl__storage *storage = &making->storages[making->storage_of[v]];
-        if (storage->kind == IN_CONSTANTS && storage->bytes > 0)
+        if (storage->kind == RDL__IN_CONSTANTS && storage->bytes > 0)
             memcpy(image + storage->offset_bytes, making->descs[v].data, storage->bytes);
     }
     plan->constants = image;
@@ -685,6 +669,15 @@ enum rdl_status rdl__plan_make(struct rdl__program *program, const struct rdl__p
                                const struct rdl__compile_limits *limits, struct rdl__plan **out,
                                struct rdl_error *error)
 {
+    return rdl__plan_make_watched(program, key, limits, NULL, out, error);
+}
+
+enum rdl_status rdl__plan_make_watched(struct rdl__program *program,
+                                       const struct rdl__plan_key *key,
+                                       const struct rdl__compile_limits *limits,
+                                       const struct rdl__plan_watcher *watcher,
+                                       struct rdl__plan **out, struct rdl_error *error)
+{
     *out = NULL;
     struct rdl__plan *plan = rdl__alloc_zeroed(1, sizeof *plan);
     if (plan == NULL)
@@ -696,6 +689,8 @@ enum rdl_status rdl__plan_make(struct rdl__program *program, const struct rdl__p
         status = make(&making, limits);
     else
         status = rdl__making_no_memory(&making);
+    if (status == RDL_OK && watcher != NULL)
+        status = watcher->see(&making, watcher->user);
     rdl__arena_fini(&making.arena);
     if (status != RDL_OK) {
         rdl__plan_free(plan);

@@ -89,6 +89,22 @@ enum rdl_status rdl__plan_make(struct rdl__program *program, const struct rdl__p
                                const struct rdl__compile_limits *limits, struct rdl__plan **out,
                                struct rdl_error *error);
 
+struct rdl__making;
+
+/** Looks at a plan that was just made, together with what it was made from. */
+struct rdl__plan_watcher {
+    /** @return RDL_OK, or what the making ends with */
+    enum rdl_status (*see)(const struct rdl__making *making, void *user);
+    void *user;
+};
+
+/** As rdl__plan_make; a watcher may look before the description of the making goes. */
+enum rdl_status rdl__plan_make_watched(struct rdl__program *program,
+                                       const struct rdl__plan_key *key,
+                                       const struct rdl__compile_limits *limits,
+                                       const struct rdl__plan_watcher *watcher,
+                                       struct rdl__plan **out, struct rdl_error *error);
+
 /** Frees a plan that nobody uses. */
 void rdl__plan_free(struct rdl__plan *plan);
 

@@ -18,6 +18,35 @@ enum rdl__node_state {
     RDL__NODE_DEFERRED /* they hang on data: the node is left to the run */
 };
 
+/** No storage; no step. */
+#define RDL__NO_STORAGE UINT32_MAX
+#define RDL__NO_STEP UINT32_MAX
+
+/** What memory a storage is in. */
+enum rdl__storage_kind {
+    RDL__IN_ARENA,
+    RDL__IN_INPUT,
+    RDL__IN_OUTPUT,
+    RDL__IN_WEIGHTS,
+    RDL__IN_CONSTANTS
+};
+
+/** Memory that one or more values share. */
+struct rdl__storage {
+    enum rdl__storage_kind kind;
+    uint32_t port;       /* IN_INPUT, IN_OUTPUT */
+    size_t offset_bytes; /* IN_WEIGHTS, IN_CONSTANTS, and at the end IN_ARENA */
+    size_t bytes;
+    uint32_t first_step, last_step; /* in use; first_step RDL__NO_STEP: never */
+    uint32_t shares;                /* storage whose memory it shares; itself: none */
+};
+
+/** A step that copies a storage into an output's memory. */
+struct rdl__output_copy {
+    uint32_t from, to; /* storages */
+    size_t bytes;
+};
+
 struct rdl__making {
     const struct rdl__program *program;
     struct rdl__plan *plan;

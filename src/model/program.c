@@ -14,6 +14,8 @@
 #include "runtime/stream.h"
 #include "tensor/tensor.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum rdl_status rdl__limits_check(const struct rdl__compile_limits *limits, struct rdl_error *error)
@@ -170,21 +172,44 @@ static enum rdl_status clone_ports(struct compile *compile)
     return RDL_OK;
 }
 
+/* Adds an entry; there is room. false without memory. */
+static bool add_metadata(struct compile *compile, const char *key, const char *value)
+{
+    struct rdl__program *program = compile->program;
+    struct rdl__text_pair *pair = &program->metadata[program->n_metadata++];
+    pair->key = clone_text(compile->arena, key);
+    pair->value = clone_text(compile->arena, value != NULL ? value : "");
+    return pair->key != NULL && pair->value != NULL;
+}
+
+static bool add_version(struct compile *compile, const char *key, int64_t version)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRId64, version);
+    return add_metadata(compile, key, text);
+}
+
+/* What the file says of itself, then its own entries. */
 static enum rdl_status clone_metadata(struct compile *compile)
 {
     const struct rdl__graph *graph = compile->graph;
     struct rdl__program *program = compile->program;
-    program->n_metadata = graph->n_metadata;
-    program->metadata =
-        RDL__ARENA_ARRAY(compile->arena, struct rdl__text_pair, graph->n_metadata + 1);
-    if (program->metadata == NULL)
+    program->metadata = RDL__ARENA_ARRAY(compile->arena, struct rdl__text_pair,
+                                         (size_t)graph->n_metadata + graph->n_opsets + 4);
+    if (program->metadata == NULL || !add_metadata(compile, "producer", graph->producer) ||
+        !add_metadata(compile, "graph", graph->name) ||
+        !add_version(compile, "opset", graph->opset) ||
+        !add_version(compile, "ir_version", graph->ir_version))
         return no_memory(compile);
-    for (uint32_t i = 0; i < graph->n_metadata; i++) {
-        program->metadata[i].key = clone_text(compile->arena, graph->metadata[i].key);
-        program->metadata[i].value = clone_text(compile->arena, graph->metadata[i].value);
-        if (program->metadata[i].key == NULL || program->metadata[i].value == NULL)
+    for (uint32_t i = 0; i < graph->n_opsets; i++) {
+        char key[160];
+        (void)snprintf(key, sizeof key, "opset %.150s", graph->opsets[i].domain);
+        if (!add_version(compile, key, graph->opsets[i].version))
             return no_memory(compile);
     }
+    for (uint32_t i = 0; i < graph->n_metadata; i++)
+        if (!add_metadata(compile, graph->metadata[i].key, graph->metadata[i].value))
+            return no_memory(compile);
     return RDL_OK;
 }
 

@@ -116,23 +116,17 @@ static enum rdl_status check_counts(struct running *running)
     return RDL_OK;
 }
 
-/* The tensor of input i, or NULL with a message. */
-static const struct rdl_tensor *input_tensor(const struct running *running, size_t i,
-                                             enum rdl_status *status)
+/* Whether a value given for an input is a tensor that runs read. */
+static enum rdl_status check_value(const struct rdl__program_port *port,
+                                   const struct rdl_value *value, struct rdl_error *error)
 {
-    const char *name = running->model->program->inputs[i].name;
-    const struct rdl_value *value = running->run->inputs[i];
-    if (value == NULL || value->kind != RDL_VALUE_TENSOR) {
-        *status = rdl__fail(running->error, RDL_ERR_ARGUMENT, "input \"%s\": %s", name,
-                            value == NULL ? "no value given" : "the value is not a tensor");
-        return NULL;
-    }
-    if (!value->tensor->is_host) {
-        *status = rdl__fail(running->error, RDL_ERR_ARGUMENT,
-                            "input \"%s\": the tensor is not in host memory", name);
-        return NULL;
-    }
-    return value->tensor;
+    if (value == NULL || value->kind != RDL_VALUE_TENSOR)
+        return rdl__fail(error, RDL_ERR_ARGUMENT, "input \"%s\": %s", port->name,
+                         value == NULL ? "no value given" : "the value is not a tensor");
+    if (!value->tensor->is_host)
+        return rdl__fail(error, RDL_ERR_ARGUMENT, "input \"%s\": the tensor is not in host memory",
+                         port->name);
+    return RDL_OK;
 }
 
 /* The elements of an input that decides, in C order: the tensor's own, or a copy in room
@@ -193,18 +187,15 @@ enum rdl_status rdl__check_port(const struct rdl__program_port *port, const stru
     return RDL_OK;
 }
 
-/* Describes the inputs as a plan's key. room [n_inputs] takes elements of strided ones that decide. */
-static enum rdl_status describe_inputs(struct running *running, struct rdl__desc *descs,
-                                       char (*room)[RDL__DECIDING_BYTES])
+enum rdl_status rdl__describe_inputs(const struct rdl__program *program,
+                                     struct rdl_value *const *inputs, struct rdl__desc *descs,
+                                     char (*room)[RDL__DECIDING_BYTES], struct rdl_error *error)
 {
-    const struct rdl__program *program = running->model->program;
     for (uint32_t i = 0; i < program->n_inputs; i++) {
-        enum rdl_status status = RDL_OK;
-        const struct rdl_tensor *tensor = input_tensor(running, i, &status);
-        if (tensor == NULL)
-            return status;
+        RDL_TRY(check_value(&program->inputs[i], inputs[i], error));
+        const struct rdl_tensor *tensor = inputs[i]->tensor;
         descs[i] = (struct rdl__desc){.dtype = tensor->dtype, .shape = tensor->shape};
-        RDL_TRY(rdl__check_port(&program->inputs[i], &descs[i], running->error));
+        RDL_TRY(rdl__check_port(&program->inputs[i], &descs[i], error));
         size_t bytes;
         if (program->inputs[i].decides &&
             rdl__tensor_bytes(tensor->dtype, &tensor->shape, &bytes) &&
@@ -228,7 +219,8 @@ static enum rdl_status find_plan(struct running *running)
             return rdl__fail_memory(running->error, "run", run->n_inputs * sizeof *descs);
         room = (char (*)[RDL__DECIDING_BYTES])(void *)(descs + run->n_inputs);
     }
-    enum rdl_status status = describe_inputs(running, descs, room);
+    enum rdl_status status =
+        rdl__describe_inputs(program, run->inputs, descs, room, running->error);
     if (status == RDL_OK) {
         const struct rdl__plan_key key = {descs, program->n_inputs, running->wanted};
         const struct rdl__compile_limits limits = {run->deadline_ns, run->cancel};
@@ -535,15 +527,15 @@ static void end_deferred(struct running *running)
 
 /* ------------------------------------------------------------------------------------- execution */
 
-static enum rdl_status explain_failure(struct running *running, uint64_t failed)
+enum rdl_status rdl__explain_failure(const struct rdl__program *program, uint64_t failed,
+                                     struct rdl_error *error)
 {
     const enum rdl_status status = (enum rdl_status)(failed >> 32);
-    const uint32_t node = (uint32_t)failed;
-    const struct rdl__node *failed_node = rdl__program_node(running->model->program, node);
+    const struct rdl__node *failed_node = rdl__program_node(program, (uint32_t)failed);
     if (status == RDL_ERR_RUNTIME && failed_node != NULL)
-        return rdl__fail(running->error, status, "%s: %s", RDL__NODE_TEXT(failed_node),
+        return rdl__fail(error, status, "%s: %s", RDL__NODE_TEXT(failed_node),
                          rdl_status_text(status));
-    return rdl__fail(running->error, status, "run: %s", rdl_status_text(status));
+    return rdl__fail(error, status, "run: %s", rdl_status_text(status));
 }
 
 /* Copies outputs that the plan knows already. */
@@ -679,7 +671,9 @@ static enum rdl_status execute(struct running *running)
     if (failed != 0) {
         (void)rdl__device_note(running->device, (enum rdl_status)(failed >> 32));
         /* A stop makes the work that it skips fail with its status: the cause is told already. */
-        return running->is_explained ? status : explain_failure(running, failed);
+        return running->is_explained
+                   ? status
+                   : rdl__explain_failure(running->model->program, failed, running->error);
     }
     if (status != RDL_OK)
         return running->is_explained

@@ -145,6 +145,15 @@ static enum rdl_status lower_conv(const struct rdl__lower *lower)
     return rdl__lower_step(lower, &spec);
 }
 
+static double flop_conv(const struct rdl__node *node, const struct rdl__desc *in,
+                        const struct rdl__desc *out)
+{
+    (void)node;
+    const struct rdl__shape *w = &in[1].shape;
+    return 2.0 * (double)rdl__shape_count(&out[0].shape) *
+           (double)rdl__shape_product(w, 1, w->rank);
+}
+
 /* Conv@1 (11, 22: more dtypes, clearer words). */
 const struct rdl__op rdl__op_Conv_1 = {.domain = "",
                                        .name = "Conv",
@@ -157,4 +166,5 @@ const struct rdl__op rdl__op_Conv_1 = {.domain = "",
                                        .check = check_conv,
                                        .infer = infer_conv,
                                        .prepare = prepare_conv,
-                                       .lower = lower_conv};
+                                       .lower = lower_conv,
+                                       .flop = flop_conv};

@@ -201,6 +201,15 @@ static enum rdl_status lower(const struct rdl__lower *lower)
     return fast ? RDL_OK : rdl__op_lower_act(lower);
 }
 
+static double flop(const struct rdl__node *node, const struct rdl__desc *in,
+                   const struct rdl__desc *out)
+{
+    (void)node;
+    (void)out;
+    const struct rdl__shape *w = &in[1].shape;
+    return 2.0 * (double)rdl__shape_count(&in[0].shape) * (double)rdl__shape_product(w, 1, w->rank);
+}
+
 /* ConvTranspose@1 (11, 22: more dtypes, clearer words). */
 const struct rdl__op rdl__op_ConvTranspose_1 = {.domain = "",
                                                 .name = "ConvTranspose",
@@ -213,4 +222,5 @@ const struct rdl__op rdl__op_ConvTranspose_1 = {.domain = "",
                                                 .check = check,
                                                 .infer = infer,
                                                 .prepare = prepare,
-                                                .lower = lower};
+                                                .lower = lower,
+                                                .flop = flop};

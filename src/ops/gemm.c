@@ -288,6 +288,13 @@ static enum rdl_status lower_gemm(const struct rdl__lower *lower)
     return lower_packed(lower, &plan, sum, plan.n);
 }
 
+static double flop_gemm(const struct rdl__node *node, const struct rdl__desc *in,
+                        const struct rdl__desc *out)
+{
+    const bool ta = rdl__attr_int(node, "transA", 0) != 0;
+    return 2.0 * (double)rdl__shape_count(&out[0].shape) * (double)in[0].shape.dims[!ta];
+}
+
 #define GEMM_OP(since_, least)                                                                     \
     const struct rdl__op rdl__op_Gemm_##since_ = {.domain = "",                                    \
                                                   .name = "Gemm",                                  \
@@ -300,7 +307,8 @@ static enum rdl_status lower_gemm(const struct rdl__lower *lower)
                                                   .check = check_gemm,                             \
                                                   .infer = infer_gemm,                             \
                                                   .prepare = prepare_gemm,                         \
-                                                  .lower = lower_gemm};
+                                                  .lower = lower_gemm,                             \
+                                                  .flop = flop_gemm};
 
 /* Gemm@7 (9: more dtypes): C is required. Gemm@11 (13: more dtypes): C is optional. */
 GEMM_OP(7, 3)
@@ -447,6 +455,14 @@ static enum rdl_status lower_matmul(const struct rdl__lower *lower)
     return lower_packed(lower, &plan, bias, 0);
 }
 
+static double flop_matmul(const struct rdl__node *node, const struct rdl__desc *in,
+                          const struct rdl__desc *out)
+{
+    (void)node;
+    const struct rdl__shape *a = &in[0].shape;
+    return 2.0 * (double)rdl__shape_count(&out[0].shape) * (double)a->dims[a->rank - 1];
+}
+
 /* MatMul@1 (9, 13: more dtypes). */
 const struct rdl__op rdl__op_MatMul_1 = {.domain = "",
                                          .name = "MatMul",
@@ -458,7 +474,8 @@ const struct rdl__op rdl__op_MatMul_1 = {.domain = "",
                                          .flags = RDL__OP_FUSES,
                                          .infer = infer_matmul,
                                          .prepare = prepare_matmul,
-                                         .lower = lower_matmul};
+                                         .lower = lower_matmul,
+                                         .flop = flop_matmul};
 
 /* MatMul, then a row added to every row; what a fusion makes of MatMul and Add. */
 const struct rdl__op rdl__op_MatMulBias_1 = {.domain = "raddle",
@@ -471,4 +488,5 @@ const struct rdl__op rdl__op_MatMulBias_1 = {.domain = "raddle",
                                              .flags = RDL__OP_FUSES,
                                              .infer = infer_matmul_bias,
                                              .prepare = prepare_matmul,
-                                             .lower = lower_matmul};
+                                             .lower = lower_matmul,
+                                             .flop = flop_matmul};

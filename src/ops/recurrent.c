@@ -556,6 +556,17 @@ static enum rdl_status lower(const struct rdl__lower *lower)
     return RDL_OK;
 }
 
+/* Of all time steps, as if no sequence were shorter. */
+static double flop(const struct rdl__node *node, const struct rdl__desc *in,
+                   const struct rdl__desc *out)
+{
+    (void)node;
+    (void)out;
+    const int64_t *x = in[IN_X].shape.dims;
+    return 2.0 * (double)x[0] * (double)x[1] *
+           ((double)rdl__shape_count(&in[IN_W].shape) + (double)rdl__shape_count(&in[IN_R].shape));
+}
+
 /* NAME@7, and @14 with layout (22: more dtypes). */
 #define RECURRENT_OP(name_, since_, inputs, outputs)                                               \
     const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
@@ -568,7 +579,8 @@ static enum rdl_status lower(const struct rdl__lower *lower)
                                                        .check = check,                             \
                                                        .infer = infer,                             \
                                                        .prepare = prepare,                         \
-                                                       .lower = lower};
+                                                       .lower = lower,                             \
+                                                       .flop = flop};
 RECURRENT_OP(LSTM, 7, 8, 3)
 RECURRENT_OP(LSTM, 14, 8, 3)
 RECURRENT_OP(GRU, 7, 6, 2)

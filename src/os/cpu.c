@@ -19,7 +19,7 @@ const char *rdl__isa_name(enum rdl__isa isa)
     return isa_names[isa];
 }
 
-static enum rdl__isa detect(void)
+enum rdl__isa rdl__isa_found(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -34,10 +34,16 @@ static enum rdl__isa detect(void)
 #endif
 }
 
+const char *rdl__isa_asked(void)
+{
+    const char *wish = getenv("RADDLE_ISA");
+    return wish != NULL && wish[0] != '\0' ? wish : NULL;
+}
+
 static enum rdl__isa choose(void)
 {
-    const enum rdl__isa best = detect();
-    const char *wish = getenv("RADDLE_ISA");
+    const enum rdl__isa best = rdl__isa_found();
+    const char *wish = rdl__isa_asked();
     for (int isa = 0; wish != NULL && isa <= (int)best; isa++)
         if (strcmp(wish, isa_names[isa]) == 0)
             return (enum rdl__isa)isa;
@@ -61,7 +67,7 @@ uint32_t rdl__cpu_count(void)
     return count > 0 ? (uint32_t)count : 1;
 }
 
-static uint32_t affinity_count(void)
+uint32_t rdl__cpu_affinity(void)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -93,7 +99,7 @@ static int read_integers(const char *path, long long out[2])
 }
 
 /* The CPU quota of this process's cgroup (v2, then v1) in whole processors; 0 if there is none. */
-static uint32_t quota_count(void)
+uint32_t rdl__cpu_quota(void)
 {
     long long quota[2] = {0}, period[2] = {0};
     if (read_integers("/sys/fs/cgroup/cpu.max", quota) == 2) { /* "max" is no integer: no quota */
@@ -109,8 +115,8 @@ static uint32_t quota_count(void)
 
 uint32_t rdl__cpu_allowed(void)
 {
-    const uint32_t mask = affinity_count();
-    const uint32_t quota = quota_count();
+    const uint32_t mask = rdl__cpu_affinity();
+    const uint32_t quota = rdl__cpu_quota();
     return quota > 0 && quota < mask ? quota : mask;
 }
 

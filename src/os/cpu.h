@@ -17,6 +17,12 @@ enum rdl__isa {
 /** "portable", "avx2" or "avx512". */
 const char *rdl__isa_name(enum rdl__isa isa);
 
+/** The best instruction set of this machine. */
+enum rdl__isa rdl__isa_found(void);
+
+/** What the environment variable RADDLE_ISA asks for, whether or not the machine has it; NULL: nothing. */
+const char *rdl__isa_asked(void);
+
 /**
  * The best instruction set of this machine, or the one named by the environment variable RADDLE_ISA
  * if that is one the machine has. Read once; the same for the whole life of the process.
@@ -26,6 +32,11 @@ enum rdl__isa rdl__isa_best(void);
 /** Processors this process may use: the affinity mask, cut to the cgroup's CPU quota (rounded up);
  * at least 1. Read at each call. */
 uint32_t rdl__cpu_allowed(void);
+
+/** The two bounds of rdl__cpu_allowed: processors of the affinity mask, and the cgroup's quota (0: there
+ * is none). */
+uint32_t rdl__cpu_affinity(void);
+uint32_t rdl__cpu_quota(void);
 
 /** Processors of the machine; at least 1. */
 uint32_t rdl__cpu_count(void);

@@ -93,23 +93,101 @@ void rdl__log(enum rdl_log_level level, const char *format, ...)
     config.log(level, line, config.log_user);
 }
 
+/* --------------------------------------------------------------------------------------- knobs */
+
+static void tell_isa(char *out, size_t size_bytes)
+{
+    (void)snprintf(out, size_bytes, "%s", rdl__isa_name(rdl__isa_best()));
+}
+
+static void tell_isa_found(char *out, size_t size_bytes)
+{
+    (void)snprintf(out, size_bytes, "%s", rdl__isa_name(rdl__isa_found()));
+}
+
+static void tell_isa_asked(char *out, size_t size_bytes)
+{
+    const char *asked = rdl__isa_asked();
+    (void)snprintf(out, size_bytes, "%s", asked != NULL ? asked : "none");
+}
+
+static void tell_worker_threads(char *out, size_t size_bytes)
+{
+    (void)snprintf(out, size_bytes, "%" PRIu32, rdl__runtime_worker_threads());
+}
+
+static void tell_log_level(char *out, size_t size_bytes)
+{
+    (void)snprintf(out, size_bytes, "%d", (int)log_level());
+}
+
+static void tell_allowed_cores(char *out, size_t size_bytes)
+{
+    (void)snprintf(out, size_bytes, "%" PRIu32, rdl__cpu_allowed());
+}
+
+static void tell_affinity_cores(char *out, size_t size_bytes)
+{
+    (void)snprintf(out, size_bytes, "%" PRIu32, rdl__cpu_affinity());
+}
+
+static void tell_quota_cores(char *out, size_t size_bytes)
+{
+    const uint32_t quota = rdl__cpu_quota();
+    if (quota > 0)
+        (void)snprintf(out, size_bytes, "%" PRIu32, quota);
+    else
+        (void)snprintf(out, size_bytes, "none");
+}
+
+static void tell_page_bytes(char *out, size_t size_bytes)
+{
+    (void)snprintf(out, size_bytes, "%zu", rdl__page_bytes());
+}
+
+static const struct {
+    const char *name;
+    void (*tell)(char *out, size_t size_bytes);
+} knobs[] = {
+    {"worker_threads", tell_worker_threads},
+    {"log_level", tell_log_level},
+    {"isa", tell_isa},
+    {"isa_found", tell_isa_found},
+    {"isa_asked", tell_isa_asked},
+    {"allowed_cores", tell_allowed_cores},
+    {"affinity_cores", tell_affinity_cores},
+    {"quota_cores", tell_quota_cores},
+    {"page_bytes", tell_page_bytes},
+};
+#define N_KNOBS (sizeof knobs / sizeof *knobs)
+
+const char *rdl_knob_name(size_t index)
+{
+    return index < N_KNOBS ? knobs[index].name : NULL;
+}
+
 enum rdl_status rdl_knob(const char *name, char *out, size_t size_bytes)
 {
     if (name == NULL || out == NULL || size_bytes == 0)
         return RDL_ERR_ARGUMENT;
-    if (strcmp(name, "isa") == 0)
-        (void)snprintf(out, size_bytes, "%s", rdl__isa_name(rdl__isa_best()));
-    else if (strcmp(name, "worker_threads") == 0)
-        (void)snprintf(out, size_bytes, "%" PRIu32, rdl__runtime_worker_threads());
-    else if (strcmp(name, "log_level") == 0)
-        (void)snprintf(out, size_bytes, "%d", (int)log_level());
-    else if (strcmp(name, "allowed_cores") == 0)
-        (void)snprintf(out, size_bytes, "%" PRIu32, rdl__cpu_allowed());
-    else if (strcmp(name, "page_bytes") == 0)
-        (void)snprintf(out, size_bytes, "%zu", rdl__page_bytes());
-    else
-        return RDL_ERR_NOT_FOUND;
-    return RDL_OK;
+    for (size_t i = 0; i < N_KNOBS; i++) {
+        if (strcmp(name, knobs[i].name) != 0)
+            continue;
+        knobs[i].tell(out, size_bytes);
+        return RDL_OK;
+    }
+    return RDL_ERR_NOT_FOUND;
+}
+
+/* A wish that is not met is no fault, but it is said. */
+static void look_at_environment(void)
+{
+    const char *asked = rdl__isa_asked(), *used = rdl__isa_name(rdl__isa_best());
+    if (asked != NULL && strcmp(asked, used) != 0)
+        rdl__log(RDL_LOG_WARNING,
+                 "RADDLE_ISA=%s is not an instruction set that this machine has (portable, avx2, "
+                 "avx512): %s is used",
+                 asked, used);
 }
 
 /* -------------------------------------------------------------------------------------- tables */
@@ -211,6 +289,8 @@ static enum rdl_status first_use(struct rdl_error *error)
     else
         rdl__store_release(&state, USED); /* pairs with the acquire in rdl__runtime_enter */
     rdl__lock_release(&rdl__lifecycle_lock);
+    if (status == RDL_OK && seen != USED)
+        look_at_environment();
     return status == RDL_OK ? RDL_OK : rdl__fail(error, status, "%s", rdl_status_text(status));
 }
 

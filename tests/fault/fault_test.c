@@ -124,6 +124,9 @@ static bool use_model(struct rdl_device device, struct rdl_model model)
         output = NULL;
         rdl_request_close(request);
     }
+    struct rdl_plan_info *plan;
+    STEP(rdl_model_profile(model, &input, 1, 2, &plan, &error));
+    rdl_plan_info_release(plan);
     STEP(rdl_stream_open(device, RDL_FOREVER, NULL, &stream, &error));
     if (status == RDL_OK) {
         const struct rdl_run_options held = {.size = sizeof held, .stream = stream};

@@ -48,6 +48,7 @@ class Installed:
         self.pc = next(path for path in files if path.name == "raddle.pc")
         self.cmake = next(path for path in files if path.name == "raddleConfig.cmake")
         self.library = next(path for path in files if path.name == "libraddle.so")
+        self.files = files
         self.names = {path.name for path in files}
         self.env = dict(
             os.environ,
@@ -67,6 +68,11 @@ class Installed:
         strays = [name for name in self.names if name.endswith(ends) or "internal" in name]
         if strays:
             raise RuntimeError(f"installed: {', '.join(sorted(strays))}")
+
+    def page_and_completions_are_installed(self):
+        missing = {"raddle.1", "_raddle"} - self.names
+        if missing or not any("bash-completion" in str(path) for path in self.files):
+            raise RuntimeError(f"not installed: {', '.join(sorted(missing)) or 'bash completion'}")
 
     def pkg_config_builds_c(self):
         flags = run("pkg-config", "--cflags", "--libs", "raddle", env=self.env).split()
@@ -104,6 +110,7 @@ def main():
     cases = [
         "public_headers_are_installed",
         "nothing_internal_is_installed",
+        "page_and_completions_are_installed",
         "pkg_config_builds_c",
         "pkg_config_builds_cpp",
         "cmake_builds_c",
