@@ -550,13 +550,12 @@ static enum rdl_status submit_watched(struct doing *doing)
         seen.tiles += segment->steps[i].tiles;
         seen.bytes += rdl__step_bytes(segment, i);
     }
-    const struct rdl__node *node = &doing->own->node;
     run->watcher->begin(run->watcher, &seen);
     RDL_TRY(catch_up(run));
     const int64_t start = rdl_now_ns();
     RDL_TRY(submit(doing)); /* the work goes with its lists, which hold what seen points to */
     RDL_TRY(catch_up(run));
-    RDL_TRY(report_failure(run, node));
+    RDL_TRY(report_failure(run));
     run->watcher->end(run->watcher, seen.number, rdl_now_ns() - start);
     return RDL_OK;
 }
