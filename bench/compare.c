@@ -8,6 +8,7 @@
  * with ONNX Runtime's, and after every window with the first ones bit for bit.
  */
 #include "cli/cli.h"
+#include "cli/common.h"
 #include "cli/inputs.h"
 #include "cli/load.h"
 #include "cli/peak.h"
@@ -32,8 +33,8 @@
 #define RELATIVE_TOLERANCE 1e-4
 
 struct options {
-    const char *model, *library;
-    struct named_shapes shapes;
+    struct common common; /* model, shapes and elements of inputs */
+    const char *library;
     int64_t threads, rounds;
     double seconds;
 };
@@ -62,9 +63,8 @@ struct comparison {
 
 static const struct argp_option option_table[] = {
     {"library", 'l', "FILE", 0, "ONNX Runtime's library", 0},
-    {"shape", 's', "NAME=64x512", 0, "Shape of an input; may be repeated", 0},
     {"threads", 't', "N", 0, "Threads (default 1)", 0},
-    {"rounds", 'r', "N", 0, "Rounds that must count (default 15)", 0},
+    {"rounds", 'R', "N", 0, "Rounds that must count (default 15)", 0},
     {"seconds", 'n', "S", 0, "Length of one measurement (default 0.5)", 0},
     {0},
 };
@@ -78,13 +78,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case 'l':
         options->library = argument;
         break;
-    case 's':
-        status = named_shapes_add(&options->shapes, argument, &error);
-        break;
     case 't':
         status = cli_parse_number(argument, 1, 64, &options->threads, &error);
         break;
-    case 'r':
+    case 'R':
         status = cli_parse_number(argument, 1, MAX_ROUNDS / REPEATS, &options->rounds, &error);
         break;
     case 'n':
@@ -92,14 +89,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         if (!(options->seconds >= 0.01 && options->seconds <= 60))
             argp_error(state, "'%s' is not a number of seconds in 0.01..60", argument);
         break;
-    case ARGP_KEY_ARG:
-        if (options->model != NULL)
-            argp_error(state, "more than one model");
-        options->model = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &options->common;
         break;
     case ARGP_KEY_END:
-        if (options->model == NULL || options->library == NULL)
-            argp_error(state, "MODEL and --library are needed");
+        if (options->library == NULL)
+            argp_error(state, "--library is needed");
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -315,7 +310,7 @@ static enum rdl_status print_result(const struct comparison *comparison, struct 
     cJSON *root = cJSON_CreateObject();
     cJSON *list = NULL;
     bool built =
-        root != NULL && cJSON_AddStringToObject(root, "model", options->model) != NULL &&
+        root != NULL && cJSON_AddStringToObject(root, "model", options->common.model) != NULL &&
         cJSON_AddStringToObject(root, "onnxruntime", peer_ort_version()) != NULL &&
         cJSON_AddNumberToObject(root, "threads", (double)options->threads) != NULL &&
         cJSON_AddNumberToObject(root, "seconds", options->seconds) != NULL &&
@@ -341,15 +336,15 @@ static enum rdl_status print_result(const struct comparison *comparison, struct 
 static enum rdl_status compare(struct comparison *comparison, struct rdl_error *error)
 {
     const struct options *options = comparison->options;
-    CLI_TRY(session_open("cpu", options->model, &comparison->session, error));
-    CLI_TRY(load_make(&comparison->session, &options->shapes, 1, (unsigned)options->threads,
+    CLI_TRY(session_open(&options->common, &comparison->session, error));
+    CLI_TRY(load_make(&comparison->session, &options->common.wish, 1, (unsigned)options->threads,
                       &comparison->load, error));
     if (comparison->load.unbound)
         return cli_fail(error, RDL_ERR_UNSUPPORTED, "an output cannot be bound");
     CLI_TRY(peer_open_raddle(&comparison->load, &comparison->peers[0], error));
     comparison->peer_count = 1;
     for (int use = ORT_SHARED; use <= ORT_OWN; use++) {
-        CLI_TRY(peer_open_ort(options->library, options->model, &comparison->load,
+        CLI_TRY(peer_open_ort(options->library, options->common.model, &comparison->load,
                               (enum ort_use)use, &comparison->peers[comparison->peer_count],
                               error));
         comparison->peer_count++;
@@ -361,12 +356,14 @@ static enum rdl_status compare(struct comparison *comparison, struct rdl_error *
 
 int main(int argc, char **argv)
 {
-    struct options options = {.threads = 1, .rounds = 15, .seconds = 0.5};
+    struct options options = {
+        .common = COMMON_DEFAULTS, .threads = 1, .rounds = 15, .seconds = 0.5};
     const struct argp parser = {
         .options = option_table,
         .parser = parse_option,
         .args_doc = "MODEL",
-        .doc = "Compares Raddle with ONNX Runtime on MODEL and writes one JSON object."};
+        .doc = "Compares Raddle with ONNX Runtime on MODEL and writes one JSON object.",
+        .children = common_children};
     argp_err_exit_status = CLI_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &options);
     struct comparison *comparison = calloc(1, sizeof *comparison);
@@ -383,8 +380,8 @@ int main(int argc, char **argv)
         session_close(&comparison->session);
     }
     free(comparison);
-    named_shapes_fini(&options.shapes);
+    common_fini(&options.common);
     if (status != RDL_OK)
-        return cli_report(options.model, &error);
+        return cli_report(options.common.model, &error);
     return cli_finish(right ? CLI_OK : CLI_FAILED);
 }
