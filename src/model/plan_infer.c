@@ -189,7 +189,8 @@ static enum rdl_status find_exports(struct rdl__making *making)
             continue;
         for (uint32_t i = 0; i < node->n_inputs; i++) {
             const int32_t value = node->inputs[i];
-            if (value == RDL__NO_VALUE)
+            /* Constants are the program's: kernels may have absorbed them, and frames know the rest. */
+            if (value == RDL__NO_VALUE || program->values[value].is_constant)
                 continue;
             if (!is_known(making, value)) {
                 reached[value] = true;

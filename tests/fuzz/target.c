@@ -171,6 +171,8 @@ static void run_model(struct rdl_model model)
         const enum rdl_status status =
             rdl_model_run(model, inputs, n_inputs, outputs, n_outputs, &options, &error);
         REQUIRE(status == RDL_OK || (error.status == status && error.message[0] != '\0'));
+        if (status == RDL_ERR_INTERNAL || status == RDL_ERR_ARGUMENT)
+            (void)fprintf(stderr, "run: %s\n", error.message);
         REQUIRE(status != RDL_ERR_INTERNAL && status != RDL_ERR_ARGUMENT);
     }
     for (size_t i = 0; i < MAX_PORTS; i++) {
