@@ -31,7 +31,7 @@ static const char documentation[] =
     "Examples:\n"
     "  raddle inspect mlp.onnx\n"
     "  raddle inspect mlp.onnx --shape x=8x784 --json\n"
-    "  raddle inspect vad.onnx --shape input=1x576 --shape state=2x1x128 --set sr=16000";
+    "  raddle inspect vad.onnx -s input=1x576 -s state=2x1x128 --set sr=16000";
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
