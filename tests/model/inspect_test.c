@@ -230,7 +230,7 @@ static void profile_on(const char *name)
     struct rdl_model_stats stats = {.size = sizeof stats};
     assert_int_equal(rdl_model_get_stats(model, &stats), RDL_OK);
     assert_int_equal(stats.plans_compiled, 0); /* beside the cache */
-    struct rdl_step_info a, b;
+    struct rdl_step_info a = {.op = "", .shapes = ""}, b = a;
     double flop = 0;
     const size_t n = rdl_plan_info_step_count(plan);
     assert_int_equal(rdl_plan_info_step_count(timed), n);
