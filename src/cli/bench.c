@@ -74,7 +74,7 @@ static const char documentation[] =
     "Exit status: 0 all answers were right, 1 one was wrong or a call failed, 2 wrong use.\n\n"
     "Examples:\n"
     "  raddle bench linear.onnx --shape x=64x512 --threads 1,2\n"
-    "  raddle bench vad.onnx --shape input=1x576 --shape state=2x1x128 --set sr=16000\n"
+    "  raddle bench vad.onnx -s input=1x576 -s state=2x1x128 --set sr=16000\n"
     "  raddle bench linear.onnx --json > result.json";
 
 static enum rdl_status parse_threads(const char *text, struct bench_options *options,

@@ -60,8 +60,9 @@ static bool read_word(const char *path, char *out, size_t room)
         return false;
     const bool read = fgets(out, (int)room, file) != NULL;
     (void)fclose(file);
-    if (read)
-        out[strcspn(out, " \n")] = '\0';
+    char *end = read ? strpbrk(out, " \n") : NULL;
+    if (end != NULL)
+        *end = '\0';
     return read;
 }
 

@@ -31,8 +31,9 @@ static const char documentation[] =
     "Examples:\n"
     "  raddle inspect mlp.onnx\n"
     "  raddle inspect mlp.onnx --shape x=8x784 --json\n"
-    "  raddle inspect vad.onnx --shape input=1x576 --shape state=2x1x128 --set sr=16000";
+    "  raddle inspect vad.onnx -s input=1x576 -s state=2x1x128 --set sr=16000";
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is argp's */
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct inspect_options *options = state->input;
@@ -79,17 +80,18 @@ static enum rdl_status count_operators(struct inspection *found, struct rdl_erro
     found->operators = calloc(rdl_model_info_all_node_count(info) + 1, sizeof *found->operators);
     if (found->operators == NULL)
         return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
+    size_t n = 0;
     for (size_t i = 0; rdl_model_info_node(info, i, &node); i++) {
         size_t k = 0;
-        while (k < found->n_operators && (strcmp(found->operators[k].op, node.op) != 0 ||
-                                          strcmp(found->operators[k].domain, node.domain) != 0))
+        while (k < n && (strcmp(node.op, found->operators[k].op) != 0 ||
+                         strcmp(node.domain, found->operators[k].domain) != 0))
             k++;
-        if (k == found->n_operators)
-            found->operators[found->n_operators++] =
-                (struct operator_count){node.op, node.domain, 0};
+        if (k == n)
+            found->operators[n++] = (struct operator_count){node.op, node.domain, 0};
         found->operators[k].count++;
     }
-    qsort(found->operators, found->n_operators, sizeof *found->operators, most_first);
+    qsort(found->operators, n, sizeof *found->operators, most_first);
+    found->n_operators = n;
     return RDL_OK;
 }
 

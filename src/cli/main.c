@@ -82,7 +82,8 @@ static void print_log(enum rdl_log_level level, const char *line, void *user)
 int main(int argc, char **argv)
 {
     static char help[] = "--help";
-    const struct rdl_config config = {.size = sizeof config, .log = print_log};
+    const struct rdl_config config = {
+        .size = sizeof config, .log = print_log, .log_level = RDL_LOG_WARNING};
     enum rdl_status ignored = rdl_configure(&config, NULL); /* the first use: it cannot be late */
     (void)ignored;
     argp_err_exit_status = CLI_USAGE;

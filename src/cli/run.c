@@ -46,7 +46,7 @@ static const char documentation[] =
     "Exit status: 0 success, 1 a fault, 2 wrong use.\n\n"
     "Examples:\n"
     "  raddle run mlp.onnx --shape x=8x784 --outputs out.npz\n"
-    "  raddle run vad.onnx --shape input=1x576 --shape state=2x1x128 --set sr=16000\n"
+    "  raddle run vad.onnx -s input=1x576 -s state=2x1x128 --set sr=16000\n"
     "  raddle run mlp.onnx --inputs in.npz --profile --runs 100\n"
     "  raddle run mlp.onnx --trace mlp.json    (then open it at ui.perfetto.dev)";
 

@@ -214,6 +214,7 @@ static enum rdl_status evaluate(struct profile *profile, struct rdl__frame *fram
 static enum rdl_status run_deferred(struct profile *profile)
 {
     struct rdl__deferred deferred = {.device = profile->device,
+                                     .program = profile->program,
                                      .lane = profile->lane,
                                      .deadline_ns = RDL_FOREVER,
                                      .error = profile->error,

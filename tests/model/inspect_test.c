@@ -230,7 +230,7 @@ static void profile_on(const char *name)
     struct rdl_model_stats stats = {.size = sizeof stats};
     assert_int_equal(rdl_model_get_stats(model, &stats), RDL_OK);
     assert_int_equal(stats.plans_compiled, 0); /* beside the cache */
-    struct rdl_step_info a, b;
+    struct rdl_step_info a = {.op = "", .shapes = ""}, b = a;
     double flop = 0;
     const size_t n = rdl_plan_info_step_count(plan);
     assert_int_equal(rdl_plan_info_step_count(timed), n);
@@ -332,6 +332,46 @@ static void expect_refused(enum rdl_status status, enum rdl_status expected,
         fail_msg("\"%s\" is not in: %s", part, error->message);
 }
 
+/* Gather finds out of range what NonZero gives: a fault of the deferred part. */
+static struct rdl_model load_failing(struct rdl_device device)
+{
+    const float table[2] = {1, 2};
+    struct writer w = {0};
+    writer_begin(&w, 8, 17);
+    writer_value(&w, GRAPH_INPUT, "x", RDL_F32, 1, DIMS(-1));
+    writer_raw(&w, "table", RDL_F32, 1, DIMS(2), table, sizeof table);
+    writer_plain(&w, "NonZero", "find", "x", "places");
+    writer_plain(&w, "Gather", "look_up", "table places", "y");
+    writer_value(&w, GRAPH_OUTPUT, "y", RDL_F32, 2, DIMS(1, -1));
+    writer_end(&w);
+    const struct rdl_load_options options = {.size = sizeof options, .device = device};
+    struct rdl_model model;
+    assert_int_equal(rdl_model_load_memory(w.data, w.n, &options, &model, NULL), RDL_OK);
+    writer_free(&w);
+    return model;
+}
+
+static void fault_of_the_data_names_its_node(void **state)
+{
+    (void)state;
+    const char *const names[] = {"cpu", "sim"};
+    for (int i = 0; i < 2; i++) {
+        const struct rdl_device device = open_device(names[i]);
+        const struct rdl_model model = load_failing(device);
+        struct rdl_value *x = models_input(1, 1, DIMS(5));
+        struct rdl_plan_info *plan;
+        struct rdl_error error;
+        expect_refused(rdl_model_profile(model, &x, 1, 2, &plan, &error), RDL_ERR_RUNTIME, &error,
+                       "look_up");
+        assert_null(plan);
+        rdl_value_release(x);
+        x = models_input(1, 1, DIMS(2)); /* the lane bears no mark */
+        rdl_plan_info_release(profile(model, x, 2));
+        rdl_value_release(x);
+        close_device(device);
+    }
+}
+
 static void faults_are_named(void **state)
 {
     (void)state;
@@ -375,6 +415,7 @@ int main(void)
         cmocka_unit_test(profile_times_each_step),
         cmocka_unit_test(profile_lists_what_hangs_on_data),
         cmocka_unit_test(profile_leaves_other_runs_right),
+        cmocka_unit_test(fault_of_the_data_names_its_node),
         cmocka_unit_test(faults_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
