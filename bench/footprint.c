@@ -1,10 +1,11 @@
 /*
  * footprint: what loading a model costs one engine, in a process of its own.
  *
- * Time from the opened library to a model that can be called, and of the first call; peak of the
- * resident memory (VmHWM) before the model is loaded, after it, and after ten calls of one thread.
+ * Time from the opened library to a model that can be called, processor time of the process
+ * meanwhile, and time of the first call; peak of the resident memory (VmHWM) before the model is loaded, after it, and after ten calls of one thread.
  */
 #include "cli/cli.h"
+#include "cli/crew.h"
 #include "peer.h"
 
 #include <stdio.h>
@@ -24,7 +25,7 @@ struct options {
 };
 
 struct footprint {
-    double load_ms, first_ms;
+    double load_ms, load_cpu_ms, first_ms;
     double start_mib, load_mib, calls_mib;
 };
 
@@ -83,9 +84,11 @@ static enum rdl_status measure(const struct options *options, const struct mater
     if (options->kind->open_library != NULL)
         CLI_TRY(options->kind->open_library(options->library, error));
     out->start_mib = peak_mib();
+    double cpu_s = crew_processor_seconds();
     int64_t start = rdl_now_ns();
     CLI_TRY(options->kind->open(options->kind, &options->plan, material, &peer, error));
     int64_t loaded = rdl_now_ns();
+    out->load_cpu_ms = (crew_processor_seconds() - cpu_s) * 1e3;
     out->load_mib = peak_mib();
     int64_t called = rdl_now_ns();
     bool good = peer.call(peer.contexts[0]);
@@ -124,10 +127,11 @@ int main(int argc, char **argv)
     if (status != RDL_OK) {
         exit_status = cli_report(options.plan.common.model, &error);
     } else {
-        printf("{\"load_ms\": %.3f, \"first_ms\": %.3f, \"start_mib\": %.1f, \"load_mib\": %.1f, "
-               "\"calls_mib\": %.1f}\n",
-               footprint.load_ms, footprint.first_ms, footprint.start_mib, footprint.load_mib,
-               footprint.calls_mib);
+        printf(
+            "{\"load_ms\": %.3f, \"load_cpu_ms\": %.3f, \"first_ms\": %.3f, \"start_mib\": %.1f, \"load_mib\": %.1f, "
+            "\"calls_mib\": %.1f}\n",
+            footprint.load_ms, footprint.load_cpu_ms, footprint.first_ms, footprint.start_mib,
+            footprint.load_mib, footprint.calls_mib);
         exit_status = cli_finish(CLI_OK);
     }
     material_plan_fini(&options.plan);
