@@ -326,7 +326,7 @@ static bool add_peer(cJSON *list, const struct comparison *comparison,
            add_summary(object, "peak_gflops", peak, rounds);
 }
 
-/* {"ort": "why"} for each kind that takes no part, and {"onnxruntime": "1.32.0"} of those that do. */
+/* Versions of the engines, and why a kind takes no part, by their names. */
 static bool add_kinds(cJSON *root, const struct comparison *comparison)
 {
     cJSON *versions = cJSON_AddObjectToObject(root, "versions");

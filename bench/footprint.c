@@ -2,7 +2,8 @@
  * footprint: what loading a model costs one engine, in a process of its own.
  *
  * Time from the opened library to a model that can be called, processor time of the process
- * meanwhile, and time of the first call; peak of the resident memory (VmHWM) before the model is loaded, after it, and after ten calls of one thread.
+ * meanwhile, and time of the first call; peak of the resident memory (VmHWM) before the model is
+ * loaded, after it, and after ten calls of one thread.
  */
 #include "cli/cli.h"
 #include "cli/crew.h"
@@ -127,11 +128,10 @@ int main(int argc, char **argv)
     if (status != RDL_OK) {
         exit_status = cli_report(options.plan.common.model, &error);
     } else {
-        printf(
-            "{\"load_ms\": %.3f, \"load_cpu_ms\": %.3f, \"first_ms\": %.3f, \"start_mib\": %.1f, \"load_mib\": %.1f, "
-            "\"calls_mib\": %.1f}\n",
-            footprint.load_ms, footprint.load_cpu_ms, footprint.first_ms, footprint.start_mib,
-            footprint.load_mib, footprint.calls_mib);
+        printf("{\"load_ms\": %.3f, \"load_cpu_ms\": %.3f, \"first_ms\": %.3f, "
+               "\"start_mib\": %.1f, \"load_mib\": %.1f, \"calls_mib\": %.1f}\n",
+               footprint.load_ms, footprint.load_cpu_ms, footprint.first_ms, footprint.start_mib,
+               footprint.load_mib, footprint.calls_mib);
         exit_status = cli_finish(CLI_OK);
     }
     material_plan_fini(&options.plan);

@@ -1,8 +1,8 @@
 /*
  * What all engines work on: the inputs of each thread, and the answers that are expected.
  *
- * It is made by a process of its own, which runs Raddle, and lies in shared memory: the process that
- * measures an engine holds no other engine's model in its memory.
+ * It is made by a process of its own, which runs Raddle, and lies in shared memory: the process
+ * that measures an engine holds no other engine's model in its memory.
  */
 #ifndef RADDLE_BENCH_MATERIAL_H
 #define RADDLE_BENCH_MATERIAL_H

@@ -1,9 +1,9 @@
 /*
  * OpenVINO as a peer, through its C API, loaded at run time.
  *
- * Inputs are the material itself; outputs lie in blocks of our own. Free dimensions are fixed before
- * the model is compiled, and values are f32: by default OpenVINO computes in bf16 on processors that
- * can, and pins the calling thread to one core.
+ * Inputs are the material itself; outputs lie in blocks of our own. Free dimensions are fixed
+ * before the model is compiled, and values are f32: by default OpenVINO computes in bf16 on
+ * processors that can, and pins the calling thread to one core.
  */
 #include "peer.h"
 
