@@ -1,18 +1,16 @@
 /*
- * compare: Raddle and ONNX Runtime on one model, in turns.
+ * compare: Raddle, ONNX Runtime and OpenVINO on one model, in turns.
  *
  * A round measures each peer once, in an order that changes from round to round, with a peak probe
  * before and after. A round counts only if the cores were there (the probe) and nobody else used
  * the machine much (/proc/stat); others are repeated, up to three times as many rounds in all. If
- * none counts, all of them are told and marked as disturbed. Answers are compared before the clock
- * with ONNX Runtime's, and after every window with the first ones bit for bit.
+ * none counts, all of them are told and marked as disturbed. A peer's answers are compared with
+ * Raddle's before the clock and after each of its windows; Raddle's own, bit for bit, with those of
+ * a sequential run in another process.
  */
 #include "cli/cli.h"
-#include "cli/common.h"
-#include "cli/inputs.h"
-#include "cli/load.h"
+#include "cli/crew.h"
 #include "cli/peak.h"
-#include "cli/session.h"
 #include "peer.h"
 
 #include <argp.h>
@@ -23,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PEERS 4
+#define PEERS 6
 #define REPEATS 3
 #define MAX_ROUNDS 600
 #define PROBE_SECONDS 0.02
@@ -32,9 +30,15 @@
 #define ABSOLUTE_TOLERANCE 1e-5
 #define RELATIVE_TOLERANCE 1e-4
 
+/* Raddle is the first: what the others are held against. */
+static const struct peer_kind *const kinds[PEERS] = {
+    &peer_raddle,  &peer_ort_shared,      &peer_ort_binding,
+    &peer_ort_own, &peer_openvino_shared, &peer_openvino_own,
+};
+
 struct options {
-    struct common common; /* model, shapes and elements of inputs */
-    const char *library;
+    struct material_plan plan;
+    const char *ort, *openvino; /* libraries; NULL: not measured */
     int64_t threads, rounds;
     double seconds;
 };
@@ -45,24 +49,32 @@ struct sample {
     double peak_gflops;
 };
 
+/* A peer that takes part. */
+struct entrant {
+    const struct peer_kind *kind;
+    struct peer peer;
+    struct sample samples[MAX_ROUNDS];
+    double max_error;
+    bool within;         /* every value before the clock within the tolerance of Raddle's */
+    uint64_t mismatches; /* answers after a window that were wrong */
+};
+
 struct comparison {
     const struct options *options;
-    struct session session;
-    struct load load;
-    struct peer peers[PEERS];
-    unsigned peer_count;
-    struct sample samples[PEERS][MAX_ROUNDS];
+    struct material *material;
+    struct entrant entrants[PEERS];
+    unsigned count;
+    char *refused[PEERS]; /* why a kind takes no part; owned */
     unsigned rounds, left_out;
     bool disturbed; /* no round was clean, and the samples are all that there are */
-    double core_gflops, max_error;
-    bool within;         /* every value within the tolerance of ONNX Runtime's */
-    uint64_t mismatches; /* of Raddle with itself */
+    double core_gflops;
 };
 
 /* ---- options --------------------------------------------------------------------------------- */
 
 static const struct argp_option option_table[] = {
-    {"library", 'l', "FILE", 0, "ONNX Runtime's library", 0},
+    {"ort", 'l', "FILE", 0, "ONNX Runtime's library", 0},
+    {"openvino", 'o', "FILE", 0, "OpenVINO's C library", 0},
     {"threads", 't', "N", 0, "Threads (default 1)", 0},
     {"rounds", 'R', "N", 0, "Rounds that must count (default 15)", 0},
     {"seconds", 'n', "S", 0, "Length of one measurement (default 0.5)", 0},
@@ -75,11 +87,17 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     struct rdl_error error = {.message = ""};
     enum rdl_status status = RDL_OK;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &options->plan;
+        break;
     case 'l':
-        options->library = argument;
+        options->ort = argument;
+        break;
+    case 'o':
+        options->openvino = argument;
         break;
     case 't':
-        status = cli_parse_number(argument, 1, 64, &options->threads, &error);
+        status = cli_parse_number(argument, 1, MATERIAL_MAX_THREADS, &options->threads, &error);
         break;
     case 'R':
         status = cli_parse_number(argument, 1, MAX_ROUNDS / REPEATS, &options->rounds, &error);
@@ -89,80 +107,73 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         if (!(options->seconds >= 0.01 && options->seconds <= 60))
             argp_error(state, "'%s' is not a number of seconds in 0.01..60", argument);
         break;
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &options->common;
-        break;
-    case ARGP_KEY_END:
-        if (options->library == NULL)
-            argp_error(state, "--library is needed");
-        break;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-    if (status != RDL_OK)
-        argp_error(state, "%s", error.message);
+    common_check(state, status, &error);
     return 0;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* f32 outputs within the tolerance; others bit for bit. */
-static void compare_answers(struct comparison *comparison, const void *ours, const void *theirs,
-                            enum rdl_dtype dtype, size_t bytes)
+/* Whether f32 values are within the tolerance and others the same; *max_error grows. */
+static bool same_values(const struct material_port *port, const void *values, const void *expected,
+                        double *max_error)
 {
-    if (dtype != RDL_F32) {
-        comparison->within = comparison->within && memcmp(ours, theirs, bytes) == 0;
-        return;
-    }
-    const float *a = ours, *b = theirs;
-    for (size_t i = 0; i < bytes / sizeof *a; i++) {
+    if (port->dtype != RDL_F32)
+        return memcmp(values, expected, port->size_bytes) == 0;
+    const float *a = values, *b = expected;
+    bool same = true;
+    for (size_t i = 0; i < port->size_bytes / sizeof *a; i++) {
         double error = fabs((double)a[i] - (double)b[i]);
         if (!(error <= RELATIVE_TOLERANCE * fabs((double)b[i]) + ABSOLUTE_TOLERANCE))
-            comparison->within = false;
-        comparison->max_error = error > comparison->max_error ? error : comparison->max_error;
+            same = false;
+        *max_error = error > *max_error ? error : *max_error;
     }
+    return same;
 }
 
-/* Calls every context once, alone, and holds Raddle's answers against ONNX Runtime's. */
-static enum rdl_status check_answers(struct comparison *comparison, struct rdl_error *error)
+/* Outputs that are not as they should be: Raddle's bit for bit. */
+static uint64_t wrong_answers(const struct comparison *comparison, struct entrant *entrant)
 {
-    const struct peer *ours = &comparison->peers[0];
-    comparison->within = true;
-    for (unsigned thread = 0; thread < comparison->load.threads; thread++) {
-        for (unsigned p = 0; p < comparison->peer_count; p++) {
-            const struct peer *peer = &comparison->peers[p];
-            if (!peer->call(peer->contexts[thread]))
-                return cli_fail(error, RDL_ERR_RUNTIME, "%s: %s", peer->name,
-                                peer->fault(peer->contexts[thread]));
-            for (size_t i = 0; i < comparison->session.n_outputs && p > 0; i++) {
-                size_t bytes = 0, their_bytes = 0;
-                const void *a = ours->output(ours->contexts[thread], i, &bytes);
-                const void *b = peer->output(peer->contexts[thread], i, &their_bytes);
-                const struct rdl_tensor *expected =
-                    rdl_value_tensor(comparison->load.data[thread].expected[i]);
-                if (bytes != their_bytes)
-                    return cli_fail(error, RDL_ERR_SHAPE, "output %zu has %zu and %zu bytes", i,
-                                    bytes, their_bytes);
-                compare_answers(comparison, a, b, rdl_tensor_dtype(expected), bytes);
-            }
+    const struct material *material = comparison->material;
+    bool ours = entrant == &comparison->entrants[0];
+    uint64_t wrong = 0;
+    for (unsigned thread = 0; thread < material->threads; thread++) {
+        for (size_t i = 0; i < material->n_outputs; i++) {
+            const struct material_port *port = &material->outputs[i];
+            const void *values = entrant->peer.output(entrant->peer.contexts[thread], i);
+            const void *expected = material->data[thread].expected[i];
+            bool same = ours ? memcmp(values, expected, port->size_bytes) == 0
+                             : same_values(port, values, expected, &entrant->max_error);
+            wrong += !same;
         }
+    }
+    return wrong;
+}
+
+static enum rdl_status check_faults(const struct comparison *comparison,
+                                    const struct entrant *entrant, struct rdl_error *error)
+{
+    for (unsigned thread = 0; thread < comparison->material->threads; thread++) {
+        const char *fault = entrant->peer.fault(entrant->peer.contexts[thread]);
+        if (fault[0] != '\0')
+            return cli_fail(error, RDL_ERR_RUNTIME, "%s: %s", entrant->kind->name, fault);
     }
     return RDL_OK;
 }
 
-/* Whether the last answers under the clock are those of the sequential run. */
-static void count_mismatches(struct comparison *comparison, unsigned threads)
+/* Calls every context once, alone, and looks at the answers. */
+static enum rdl_status check_answers(struct comparison *comparison, struct rdl_error *error)
 {
-    const struct peer *ours = &comparison->peers[0];
-    for (unsigned thread = 0; thread < threads; thread++) {
-        for (size_t i = 0; i < comparison->session.n_outputs; i++) {
-            size_t bytes = 0;
-            const void *answer = ours->output(ours->contexts[thread], i, &bytes);
-            const struct rdl_tensor *expected =
-                rdl_value_tensor(comparison->load.data[thread].expected[i]);
-            comparison->mismatches += memcmp(answer, rdl_tensor_data(expected), bytes) != 0;
-        }
+    for (unsigned p = 0; p < comparison->count; p++) {
+        struct entrant *entrant = &comparison->entrants[p];
+        for (unsigned thread = 0; thread < comparison->material->threads; thread++)
+            (void)entrant->peer.call(entrant->peer.contexts[thread]);
+        CLI_TRY(check_faults(comparison, entrant, error));
+        entrant->within = wrong_answers(comparison, entrant) == 0;
     }
+    return RDL_OK;
 }
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
@@ -191,32 +202,27 @@ static double machine_seconds(void)
 }
 
 /* Measures one peer; *clean tells whether the machine was ours meanwhile. */
-static enum rdl_status measure_peer(struct comparison *comparison, unsigned p, bool *clean,
-                                    struct sample *out, struct rdl_error *error)
+static enum rdl_status measure_peer(struct comparison *comparison, struct entrant *entrant,
+                                    bool *clean, struct sample *out, struct rdl_error *error)
 {
-    const struct peer *peer = &comparison->peers[p];
     unsigned threads = (unsigned)comparison->options->threads;
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned cores = online > 0 && threads > (unsigned)online ? (unsigned)online : threads;
     const struct crew_task task = {
-        .call = peer->call,
-        .contexts = peer->contexts,
+        .call = entrant->peer.call,
+        .contexts = entrant->peer.contexts,
         .threads = threads,
         .seconds = comparison->options->seconds,
         .least_calls = 1,
-        .call_ns = comparison->load.call_ns,
+        .call_ns = comparison->material->call_ns,
     };
     double before = peak_measure(cores, PROBE_SECONDS);
     double machine = machine_seconds();
     CLI_TRY(crew_work(&task, &out->work, error));
     double foreign = machine_seconds() - machine - out->work.cpu_s;
     double after = peak_measure(cores, PROBE_SECONDS);
-    for (unsigned i = 0; i < threads; i++)
-        if (peer->fault(peer->contexts[i])[0] != '\0')
-            return cli_fail(error, RDL_ERR_RUNTIME, "%s: %s", peer->name,
-                            peer->fault(peer->contexts[i]));
-    if (p == 0)
-        count_mismatches(comparison, threads);
+    CLI_TRY(check_faults(comparison, entrant, error));
+    entrant->mismatches += wrong_answers(comparison, entrant);
     out->peak_gflops = before < after ? before : after;
     double per_core = out->peak_gflops / cores;
     double alone = cores > 1 ? peak_measure(1, PROBE_SECONDS) : per_core;
@@ -232,9 +238,9 @@ static enum rdl_status measure_round(struct comparison *comparison, unsigned rou
                                      struct rdl_error *error)
 {
     *clean = true;
-    for (unsigned turn = 0; turn < comparison->peer_count; turn++) {
-        unsigned p = (round + turn) % comparison->peer_count;
-        CLI_TRY(measure_peer(comparison, p, clean, &comparison->samples[p][round], error));
+    for (unsigned turn = 0; turn < comparison->count; turn++) {
+        struct entrant *entrant = &comparison->entrants[(round + turn) % comparison->count];
+        CLI_TRY(measure_peer(comparison, entrant, clean, &entrant->samples[round], error));
     }
     return RDL_OK;
 }
@@ -246,8 +252,10 @@ static enum rdl_status measure_rounds(struct comparison *comparison, struct rdl_
         bool clean = false;
         CLI_TRY(measure_round(comparison, attempts, &clean, error));
         /* Rounds that count move to the front, over those that do not. */
-        for (unsigned p = 0; clean && p < comparison->peer_count; p++)
-            comparison->samples[p][kept] = comparison->samples[p][attempts];
+        for (unsigned p = 0; clean && p < comparison->count; p++) {
+            struct sample *samples = comparison->entrants[p].samples;
+            samples[kept] = samples[attempts];
+        }
         kept += clean;
         attempts++;
     }
@@ -277,15 +285,24 @@ static bool add_summary(cJSON *object, const char *name, double *values, unsigne
            cJSON_AddNumberToObject(summary, "high", values[count - 1]) != NULL;
 }
 
-static bool add_peer(cJSON *list, const struct comparison *comparison, unsigned p)
+static double cpu_us(const struct sample *sample)
 {
-    double rate[MAX_ROUNDS], ratio[MAX_ROUNDS], cpu[MAX_ROUNDS], p50[MAX_ROUNDS], p99[MAX_ROUNDS];
-    double peak[MAX_ROUNDS];
-    for (unsigned i = 0; i < comparison->rounds; i++) {
-        const struct sample *sample = &comparison->samples[p][i];
+    return sample->work.cpu_s * 1e6 / (double)sample->work.calls;
+}
+
+static bool add_peer(cJSON *list, const struct comparison *comparison,
+                     const struct entrant *entrant)
+{
+    double rate[MAX_ROUNDS], ratio[MAX_ROUNDS], cpu[MAX_ROUNDS], cpu_ratio[MAX_ROUNDS];
+    double p50[MAX_ROUNDS], p99[MAX_ROUNDS], peak[MAX_ROUNDS];
+    unsigned rounds = comparison->rounds;
+    for (unsigned i = 0; i < rounds; i++) {
+        const struct sample *sample = &entrant->samples[i];
+        const struct sample *ours = &comparison->entrants[0].samples[i];
         rate[i] = sample->work.ops_per_s;
-        ratio[i] = comparison->samples[0][i].work.ops_per_s / rate[i];
-        cpu[i] = sample->work.cpu_s * 1e6 / (double)sample->work.calls;
+        ratio[i] = ours->work.ops_per_s / rate[i];
+        cpu[i] = cpu_us(sample);
+        cpu_ratio[i] = cpu[i] / cpu_us(ours);
         p50[i] = sample->work.p50_us;
         p99[i] = sample->work.p99_us;
         peak[i] = sample->peak_gflops;
@@ -295,13 +312,36 @@ static bool add_peer(cJSON *list, const struct comparison *comparison, unsigned 
         cJSON_Delete(object);
         return false;
     }
-    return cJSON_AddStringToObject(object, "name", comparison->peers[p].name) != NULL &&
-           add_summary(object, "ops_per_s", rate, comparison->rounds) &&
-           add_summary(object, "raddle_ratio", ratio, comparison->rounds) &&
-           add_summary(object, "cpu_us", cpu, comparison->rounds) &&
-           add_summary(object, "p50_us", p50, comparison->rounds) &&
-           add_summary(object, "p99_us", p99, comparison->rounds) &&
-           add_summary(object, "peak_gflops", peak, comparison->rounds);
+    return cJSON_AddStringToObject(object, "name", entrant->kind->name) != NULL &&
+           cJSON_AddStringToObject(object, "engine", entrant->kind->engine) != NULL &&
+           cJSON_AddNumberToObject(object, "max_error", entrant->max_error) != NULL &&
+           cJSON_AddBoolToObject(object, "within_tolerance", entrant->within) != NULL &&
+           cJSON_AddNumberToObject(object, "mismatches", (double)entrant->mismatches) != NULL &&
+           add_summary(object, "ops_per_s", rate, rounds) &&
+           add_summary(object, "raddle_ratio", ratio, rounds) &&
+           add_summary(object, "cpu_us", cpu, rounds) &&
+           add_summary(object, "raddle_cpu_ratio", cpu_ratio, rounds) &&
+           add_summary(object, "p50_us", p50, rounds) &&
+           add_summary(object, "p99_us", p99, rounds) &&
+           add_summary(object, "peak_gflops", peak, rounds);
+}
+
+/* Versions of the engines, and why a kind takes no part, by their names. */
+static bool add_kinds(cJSON *root, const struct comparison *comparison)
+{
+    cJSON *versions = cJSON_AddObjectToObject(root, "versions");
+    cJSON *refused = cJSON_AddObjectToObject(root, "refused");
+    bool built = versions != NULL && refused != NULL;
+    for (unsigned p = 0; p < comparison->count && built; p++) {
+        const struct peer_kind *kind = comparison->entrants[p].kind;
+        if (kind->version != NULL && !cJSON_HasObjectItem(versions, kind->engine))
+            built = cJSON_AddStringToObject(versions, kind->engine, kind->version()) != NULL;
+    }
+    for (unsigned k = 0; k < PEERS && built; k++)
+        if (comparison->refused[k] != NULL)
+            built =
+                cJSON_AddStringToObject(refused, kinds[k]->name, comparison->refused[k]) != NULL;
+    return built;
 }
 
 static enum rdl_status print_result(const struct comparison *comparison, struct rdl_error *error)
@@ -309,21 +349,18 @@ static enum rdl_status print_result(const struct comparison *comparison, struct 
     const struct options *options = comparison->options;
     cJSON *root = cJSON_CreateObject();
     cJSON *list = NULL;
-    bool built =
-        root != NULL && cJSON_AddStringToObject(root, "model", options->common.model) != NULL &&
-        cJSON_AddStringToObject(root, "onnxruntime", peer_ort_version()) != NULL &&
-        cJSON_AddNumberToObject(root, "threads", (double)options->threads) != NULL &&
-        cJSON_AddNumberToObject(root, "seconds", options->seconds) != NULL &&
-        cJSON_AddNumberToObject(root, "rounds", comparison->rounds) != NULL &&
-        cJSON_AddNumberToObject(root, "rounds_left_out", comparison->left_out) != NULL &&
-        cJSON_AddBoolToObject(root, "disturbed", comparison->disturbed) != NULL &&
-        cJSON_AddNumberToObject(root, "core_gflops", comparison->core_gflops) != NULL &&
-        cJSON_AddNumberToObject(root, "max_error", comparison->max_error) != NULL &&
-        cJSON_AddBoolToObject(root, "within_tolerance", comparison->within) != NULL &&
-        cJSON_AddNumberToObject(root, "mismatches", (double)comparison->mismatches) != NULL &&
-        (list = cJSON_AddArrayToObject(root, "peers")) != NULL;
-    for (unsigned p = 0; p < comparison->peer_count && built; p++)
-        built = add_peer(list, comparison, p);
+    bool built = root != NULL &&
+                 cJSON_AddStringToObject(root, "model", options->plan.common.model) != NULL &&
+                 cJSON_AddNumberToObject(root, "threads", (double)options->threads) != NULL &&
+                 cJSON_AddNumberToObject(root, "seconds", options->seconds) != NULL &&
+                 cJSON_AddNumberToObject(root, "rounds", comparison->rounds) != NULL &&
+                 cJSON_AddNumberToObject(root, "rounds_left_out", comparison->left_out) != NULL &&
+                 cJSON_AddBoolToObject(root, "disturbed", comparison->disturbed) != NULL &&
+                 cJSON_AddNumberToObject(root, "core_gflops", comparison->core_gflops) != NULL &&
+                 add_kinds(root, comparison) &&
+                 (list = cJSON_AddArrayToObject(root, "peers")) != NULL;
+    for (unsigned p = 0; p < comparison->count && built; p++)
+        built = add_peer(list, comparison, &comparison->entrants[p]);
     char *text = built ? cJSON_Print(root) : NULL;
     cJSON_Delete(root);
     if (text == NULL)
@@ -333,39 +370,85 @@ static enum rdl_status print_result(const struct comparison *comparison, struct 
     return RDL_OK;
 }
 
-static enum rdl_status compare(struct comparison *comparison, struct rdl_error *error)
+/* ---- comparison ------------------------------------------------------------------------------ */
+
+/* The library of a kind as the command line has it; NULL: none was named. */
+static const char *library_of(const struct peer_kind *kind, const struct options *options)
+{
+    return strcmp(kind->engine, "openvino") == 0 ? options->openvino : options->ort;
+}
+
+/* A peer that cannot run the model takes no part; Raddle must. */
+static enum rdl_status open_entrants(struct comparison *comparison, struct rdl_error *error)
 {
     const struct options *options = comparison->options;
-    CLI_TRY(session_open(&options->common, &comparison->session, error));
-    CLI_TRY(load_make(&comparison->session, &options->common.wish, 1, (unsigned)options->threads,
-                      &comparison->load, error));
-    if (comparison->load.unbound)
-        return cli_fail(error, RDL_ERR_UNSUPPORTED, "an output cannot be bound");
-    CLI_TRY(peer_open_raddle(&comparison->load, &comparison->peers[0], error));
-    comparison->peer_count = 1;
-    for (int use = ORT_SHARED; use <= ORT_OWN; use++) {
-        CLI_TRY(peer_open_ort(options->library, options->common.model, &comparison->load,
-                              (enum ort_use)use, &comparison->peers[comparison->peer_count],
-                              error));
-        comparison->peer_count++;
+    for (unsigned k = 0; k < PEERS; k++) {
+        struct entrant *entrant = &comparison->entrants[comparison->count];
+        const char *library = library_of(kinds[k], options);
+        if (kinds[k]->open_library != NULL && library == NULL)
+            continue;
+        if (kinds[k]->open_library != NULL)
+            CLI_TRY(kinds[k]->open_library(library, error));
+        struct rdl_error fault = {.message = ""};
+        entrant->kind = kinds[k];
+        enum rdl_status status =
+            kinds[k]->open(kinds[k], &options->plan, comparison->material, &entrant->peer, &fault);
+        if (status == RDL_OK) {
+            comparison->count++;
+        } else if (k == 0) {
+            *error = fault;
+            return status;
+        } else {
+            comparison->refused[k] = strdup(fault.message);
+        }
     }
+    return RDL_OK;
+}
+
+static enum rdl_status compare(struct comparison *comparison, struct rdl_error *error)
+{
+    CLI_TRY(material_make(&comparison->options->plan, &comparison->material, error));
+    CLI_TRY(open_entrants(comparison, error));
     CLI_TRY(check_answers(comparison, error));
     CLI_TRY(measure_rounds(comparison, error));
     return print_result(comparison, error);
 }
 
+/* Whether Raddle was right: its own answers stay, and every way of ONNX Runtime agrees. Another
+ * engine that does not is told in the result. */
+static bool was_right(const struct comparison *comparison)
+{
+    bool right = true;
+    for (unsigned p = 0; p < comparison->count; p++) {
+        const struct entrant *entrant = &comparison->entrants[p];
+        if (strcmp(entrant->kind->engine, "openvino") != 0)
+            right = right && entrant->within && entrant->mismatches == 0;
+    }
+    return right;
+}
+
+static void close_all(struct comparison *comparison)
+{
+    for (unsigned p = 0; p < comparison->count; p++)
+        comparison->entrants[p].peer.close(&comparison->entrants[p].peer);
+    for (unsigned k = 0; k < PEERS; k++)
+        free(comparison->refused[k]);
+    material_free(comparison->material);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {
-        .common = COMMON_DEFAULTS, .threads = 1, .rounds = 15, .seconds = 0.5};
+        .plan = MATERIAL_PLAN_DEFAULTS, .threads = 1, .rounds = 15, .seconds = 0.5};
     const struct argp parser = {
         .options = option_table,
         .parser = parse_option,
         .args_doc = "MODEL",
-        .doc = "Compares Raddle with ONNX Runtime on MODEL and writes one JSON object.",
-        .children = common_children};
+        .doc = "Compares Raddle with other engines on MODEL and writes one JSON object.",
+        .children = material_children};
     argp_err_exit_status = CLI_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &options);
+    options.plan.threads = (unsigned)options.threads;
     struct comparison *comparison = calloc(1, sizeof *comparison);
     struct rdl_error error = {.message = "out of memory"};
     enum rdl_status status = RDL_ERR_NO_MEMORY;
@@ -373,15 +456,12 @@ int main(int argc, char **argv)
     if (comparison != NULL) {
         comparison->options = &options;
         status = compare(comparison, &error);
-        right = comparison->within && comparison->mismatches == 0;
-        for (unsigned p = 0; p < comparison->peer_count; p++)
-            comparison->peers[p].close(&comparison->peers[p]);
-        load_fini(&comparison->load);
-        session_close(&comparison->session);
+        right = was_right(comparison);
+        close_all(comparison);
     }
     free(comparison);
-    common_fini(&options.common);
-    if (status != RDL_OK)
-        return cli_report(options.common.model, &error);
-    return cli_finish(right ? CLI_OK : CLI_FAILED);
+    int exit_status = status != RDL_OK ? cli_report(options.plan.common.model, &error)
+                                       : cli_finish(right ? CLI_OK : CLI_FAILED);
+    material_plan_fini(&options.plan);
+    return exit_status;
 }

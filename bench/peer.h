@@ -5,37 +5,44 @@
 #ifndef RADDLE_BENCH_PEER_H
 #define RADDLE_BENCH_PEER_H
 
-#include "cli/load.h"
+#include "material.h"
 
-/** What is measured. */
+/** What is measured. Zeroed: not open. */
 struct peer {
-    const char *name;
-    bool (*call)(void *context); /* one inference; false on a fault */
-    void *contexts[64];          /* [threads] */
-    /** Output `index` of a context after a call: its bytes, borrowed. */
-    const void *(*output)(const void *context, size_t index, size_t *out_bytes);
+    bool (*call)(void *context);          /* one inference; false on a fault */
+    void *contexts[MATERIAL_MAX_THREADS]; /* [threads] */
+    /** Elements of output `index` of a context after a call, borrowed. */
+    const void *(*output)(const void *context, size_t index);
     /** The last fault of a context, in words. */
     const char *(*fault)(const void *context);
     void (*close)(struct peer *peer);
+    void *shared; /* of the peer itself */
 };
 
-/** Raddle: one shared model, the inputs of load. */
-enum rdl_status peer_open_raddle(const struct load *load, struct peer *out,
-                                 struct rdl_error *error);
+/** A way to run models. */
+struct peer_kind {
+    const char *name;   /* of the way */
+    const char *engine; /* of the library, one for all its ways */
+    /** Opens the engine's library, once a process; NULL if nothing is to be opened. */
+    enum rdl_status (*open_library)(const char *library, struct rdl_error *error);
+    /** Loads the model once or for each thread, width 1 within a call, and binds the material. */
+    enum rdl_status (*open)(const struct peer_kind *kind, const struct material_plan *plan,
+                            const struct material *material, struct peer *out,
+                            struct rdl_error *error);
+    /** Version of the opened library, static. */
+    const char *(*version)(void);
+    int way; /* among the engine's */
+};
 
-/** How ONNX Runtime is used: Run on one session, RunWithBinding on one session, Run on a session a
- * thread. Intra-op width 1, arena on, all optimisations, in each. */
-enum ort_use { ORT_SHARED, ORT_BINDING, ORT_OWN };
+/** Raddle: one shared model. */
+extern const struct peer_kind peer_raddle;
 
-/**
- * ONNX Runtime's C API on the same inputs.
- * @param library  path of libonnxruntime.so
- * @param path     the model
- */
-enum rdl_status peer_open_ort(const char *library, const char *path, const struct load *load,
-                              enum ort_use use, struct peer *out, struct rdl_error *error);
+/** ONNX Runtime's C API: Run on one session, RunWithBinding on one session, Run on a session a
+ * thread. Arena on, all optimisations, in each. */
+extern const struct peer_kind peer_ort_shared, peer_ort_binding, peer_ort_own;
 
-/** Version of the library that peer_open_ort opened, static; "" before. */
-const char *peer_ort_version(void);
+/** OpenVINO's C API in f32 with static shapes: one compiled model with a stream and a request a
+ * thread, a compiled model a thread. */
+extern const struct peer_kind peer_openvino_shared, peer_openvino_own;
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * ONNX Runtime as a peer, through its C API, loaded at run time.
  *
- * Inputs are the memory of Raddle's; outputs lie in blocks of our own, outside the arena.
+ * Inputs are the material itself; outputs lie in blocks of our own, outside the arena.
  */
 #include "peer.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_PORTS 16
+enum way { SHARED, BINDING, OWN };
 
 struct ort {
     const OrtApi *api;
@@ -22,24 +22,23 @@ struct ort {
     OrtSessionOptions *options;
 };
 
-/* One library a process; opened by the first peer. */
+/* One library a process; opened by the first peer, read from then on. */
 static struct ort ort;
 
 struct context {
     OrtSession *session;
     OrtIoBinding *binding;
-    OrtValue *inputs[MAX_PORTS], *outputs[MAX_PORTS];
-    const char *input_names[MAX_PORTS], *output_names[MAX_PORTS];
-    void *blocks[MAX_PORTS];
-    size_t block_bytes[MAX_PORTS];
+    OrtValue *inputs[MATERIAL_MAX_PORTS], *outputs[MATERIAL_MAX_PORTS];
+    const char *input_names[MATERIAL_MAX_PORTS], *output_names[MATERIAL_MAX_PORTS];
+    void *blocks[MATERIAL_MAX_PORTS];
     size_t n_inputs, n_outputs;
     bool owns_session;
     char fault[256];
-} __attribute__((aligned(128)));
+} __attribute__((aligned(MATERIAL_ALIGNMENT)));
 
-const char *peer_ort_version(void)
+static const char *version(void)
 {
-    return ort.version != NULL ? ort.version : "";
+    return ort.version;
 }
 
 /* Turns ONNX Runtime's status into ours. */
@@ -85,39 +84,31 @@ static ONNXTensorElementDataType element_type(enum rdl_dtype dtype)
     return (ONNXTensorElementDataType)dtype;
 }
 
-static enum rdl_status bind_inputs(struct context *context, const struct load_data *data,
-                                   const struct session *session, struct rdl_error *error)
+static enum rdl_status make_value(const struct material_port *port, void *data, OrtValue **out,
+                                  struct rdl_error *error)
 {
-    for (size_t i = 0; i < session->n_inputs; i++) {
-        const struct rdl_tensor *tensor = rdl_value_tensor(data->inputs[i]);
-        size_t bytes = rdl_tensor_count(tensor) * rdl_dtype_size(rdl_tensor_dtype(tensor));
-        CLI_TRY(check(ort.api->CreateTensorWithDataAsOrtValue(
-                          ort.memory, rdl_tensor_data(tensor), bytes, rdl_tensor_dims(tensor),
-                          (size_t)rdl_tensor_rank(tensor), element_type(rdl_tensor_dtype(tensor)),
-                          &context->inputs[i]),
-                      error));
-        context->input_names[i] = rdl_model_info_input(session->info, i)->name;
-    }
-    return RDL_OK;
+    return check(ort.api->CreateTensorWithDataAsOrtValue(ort.memory, data, port->size_bytes,
+                                                         port->dims, (size_t)port->rank,
+                                                         element_type(port->dtype), out),
+                 error);
 }
 
-/* Outputs as Raddle's expected ones are: the two must agree in shape anyway. */
-static enum rdl_status bind_outputs(struct context *context, const struct load_data *data,
-                                    const struct session *session, struct rdl_error *error)
+static enum rdl_status bind(struct context *context, const struct material *material,
+                            unsigned thread, struct rdl_error *error)
 {
-    for (size_t i = 0; i < session->n_outputs; i++) {
-        const struct rdl_tensor *tensor = rdl_value_tensor(data->expected[i]);
-        size_t bytes = rdl_tensor_count(tensor) * rdl_dtype_size(rdl_tensor_dtype(tensor));
-        context->blocks[i] = aligned_alloc(64, bytes / 64 * 64 + 64);
-        context->block_bytes[i] = bytes;
+    context->n_inputs = material->n_inputs;
+    context->n_outputs = material->n_outputs;
+    for (size_t i = 0; i < material->n_inputs; i++) {
+        context->input_names[i] = material->inputs[i].name;
+        CLI_TRY(make_value(&material->inputs[i], material->data[thread].inputs[i],
+                           &context->inputs[i], error));
+    }
+    for (size_t i = 0; i < material->n_outputs; i++) {
+        context->output_names[i] = material->outputs[i].name;
+        context->blocks[i] = material_block(material->outputs[i].size_bytes);
         if (context->blocks[i] == NULL)
             return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-        CLI_TRY(check(ort.api->CreateTensorWithDataAsOrtValue(
-                          ort.memory, context->blocks[i], bytes, rdl_tensor_dims(tensor),
-                          (size_t)rdl_tensor_rank(tensor), element_type(rdl_tensor_dtype(tensor)),
-                          &context->outputs[i]),
-                      error));
-        context->output_names[i] = rdl_model_info_output(session->info, i)->name;
+        CLI_TRY(make_value(&material->outputs[i], context->blocks[i], &context->outputs[i], error));
     }
     return RDL_OK;
 }
@@ -160,10 +151,9 @@ static bool call_binding(void *argument)
     return note_fault(context, ort.api->RunWithBinding(context->session, NULL, context->binding));
 }
 
-static const void *output(const void *argument, size_t index, size_t *out_bytes)
+static const void *output(const void *argument, size_t index)
 {
     const struct context *context = argument;
-    *out_bytes = context->block_bytes[index];
     return context->blocks[index];
 }
 
@@ -177,7 +167,7 @@ static void close_context(struct context *context)
 {
     if (context->binding != NULL)
         ort.api->ReleaseIoBinding(context->binding);
-    for (size_t i = 0; i < MAX_PORTS; i++) {
+    for (size_t i = 0; i < MATERIAL_MAX_PORTS; i++) {
         if (context->inputs[i] != NULL)
             ort.api->ReleaseValue(context->inputs[i]);
         if (context->outputs[i] != NULL)
@@ -192,58 +182,68 @@ static void close_context(struct context *context)
 static void close_peer(struct peer *peer)
 {
     /* The first context may own the session that the others use. */
-    for (size_t i = sizeof peer->contexts / sizeof peer->contexts[0]; i-- > 0;)
+    for (size_t i = MATERIAL_MAX_THREADS; i-- > 0;)
         if (peer->contexts[i] != NULL)
             close_context(peer->contexts[i]);
+    *peer = (struct peer){0};
 }
 
-static enum rdl_status open_context(struct context *context, const char *path,
-                                    const struct load *load, unsigned index, OrtSession *shared,
-                                    struct rdl_error *error)
+static enum rdl_status open_context(struct context *context, const char *model,
+                                    const struct material *material, unsigned thread,
+                                    OrtSession *shared, struct rdl_error *error)
 {
-    const struct session *session = load->session;
     context->session = shared;
-    context->owns_session = shared == NULL;
-    context->n_inputs = session->n_inputs;
-    context->n_outputs = session->n_outputs;
     if (shared == NULL) {
-        enum rdl_status status =
-            check(ort.api->CreateSession(ort.env, path, ort.options, &context->session), error);
-        context->owns_session = status == RDL_OK;
-        CLI_TRY(status);
+        CLI_TRY(
+            check(ort.api->CreateSession(ort.env, model, ort.options, &context->session), error));
+        context->owns_session = true;
     }
-    CLI_TRY(bind_inputs(context, &load->data[index], session, error));
-    return bind_outputs(context, &load->data[index], session, error);
+    return bind(context, material, thread, error);
 }
 
-enum rdl_status peer_open_ort(const char *library, const char *path, const struct load *load,
-                              enum ort_use use, struct peer *out, struct rdl_error *error)
+static enum rdl_status open_peer(const struct peer_kind *kind, const struct material_plan *plan,
+                                 const struct material *material, struct peer *out,
+                                 struct rdl_error *error)
 {
-    static const char *const names[] = {"ort", "ort_binding", "ort_own"};
-    *out = (struct peer){.name = names[use],
-                         .call = use == ORT_BINDING ? call_binding : call_run,
+    *out = (struct peer){.call = kind->way == BINDING ? call_binding : call_run,
                          .output = output,
                          .fault = fault,
                          .close = close_peer};
-    if (load->session->n_inputs > MAX_PORTS || load->session->n_outputs > MAX_PORTS)
-        return cli_fail(error, RDL_ERR_UNSUPPORTED, "more than %d inputs or outputs", MAX_PORTS);
-    CLI_TRY(open_library(library, error));
     enum rdl_status status = RDL_OK;
     OrtSession *shared = NULL;
-    for (unsigned i = 0; i < load->threads && status == RDL_OK; i++) {
-        struct context *context = aligned_alloc(128, sizeof *context);
+    for (unsigned i = 0; i < material->threads && status == RDL_OK; i++) {
+        struct context *context = material_block(sizeof *context);
         if (context == NULL) {
             status = cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
             break;
         }
         memset(context, 0, sizeof *context);
         out->contexts[i] = context;
-        status = open_context(context, path, load, i, shared, error);
-        if (status == RDL_OK && use == ORT_BINDING)
+        status = open_context(context, plan->common.model, material, i, shared, error);
+        if (status == RDL_OK && kind->way == BINDING)
             status = bind_both(context, error);
-        shared = use == ORT_OWN ? NULL : context->session;
+        shared = kind->way == OWN ? NULL : context->session;
     }
     if (status != RDL_OK)
         close_peer(out);
     return status;
 }
+
+const struct peer_kind peer_ort_shared = {.name = "ort",
+                                          .engine = "onnxruntime",
+                                          .open_library = open_library,
+                                          .open = open_peer,
+                                          .version = version,
+                                          .way = SHARED};
+const struct peer_kind peer_ort_binding = {.name = "ort_binding",
+                                           .engine = "onnxruntime",
+                                           .open_library = open_library,
+                                           .open = open_peer,
+                                           .version = version,
+                                           .way = BINDING};
+const struct peer_kind peer_ort_own = {.name = "ort_own",
+                                       .engine = "onnxruntime",
+                                       .open_library = open_library,
+                                       .open = open_peer,
+                                       .version = version,
+                                       .way = OWN};

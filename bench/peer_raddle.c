@@ -4,30 +4,29 @@
 #include "peer.h"
 
 #include "cli/cli.h"
+#include "cli/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct context {
-    const struct load *load;
-    const struct load_data *data;
+    const struct session *session;
+    struct rdl_value *inputs[MATERIAL_MAX_PORTS], *outputs[MATERIAL_MAX_PORTS];
     struct rdl_error error;
-} __attribute__((aligned(128)));
+} __attribute__((aligned(MATERIAL_ALIGNMENT)));
 
 static bool call(void *argument)
 {
     struct context *context = argument;
-    const struct session *session = context->load->session;
-    return rdl_model_run(session->model, context->data->inputs, session->n_inputs,
-                         context->data->outputs, session->n_outputs, NULL,
-                         &context->error) == RDL_OK;
+    const struct session *session = context->session;
+    return rdl_model_run(session->model, context->inputs, session->n_inputs, context->outputs,
+                         session->n_outputs, NULL, &context->error) == RDL_OK;
 }
 
-static const void *output(const void *argument, size_t index, size_t *out_bytes)
+static const void *output(const void *argument, size_t index)
 {
     const struct context *context = argument;
-    const struct rdl_tensor *tensor = rdl_value_tensor(context->data->outputs[index]);
-    *out_bytes = rdl_tensor_count(tensor) * rdl_dtype_size(rdl_tensor_dtype(tensor));
-    return rdl_tensor_data(tensor);
+    return rdl_tensor_data(rdl_value_tensor(context->outputs[index]));
 }
 
 static const char *fault(const void *argument)
@@ -38,22 +37,67 @@ static const char *fault(const void *argument)
 
 static void close_peer(struct peer *peer)
 {
-    for (size_t i = 0; i < sizeof peer->contexts / sizeof peer->contexts[0]; i++)
-        free(peer->contexts[i]);
+    for (size_t i = 0; i < MATERIAL_MAX_THREADS; i++) {
+        struct context *context = peer->contexts[i];
+        if (context == NULL)
+            continue;
+        values_release(context->inputs, MATERIAL_MAX_PORTS);
+        values_release(context->outputs, MATERIAL_MAX_PORTS);
+        free(context);
+    }
+    if (peer->shared != NULL)
+        session_close(peer->shared);
+    free(peer->shared);
+    *peer = (struct peer){0};
 }
 
-enum rdl_status peer_open_raddle(const struct load *load, struct peer *out, struct rdl_error *error)
+/* data NULL: memory of the tensor's own. */
+static enum rdl_status make_value(const struct material_port *port, void *data,
+                                  struct rdl_value **out, struct rdl_error *error)
 {
-    *out = (struct peer){
-        .name = "raddle", .call = call, .output = output, .fault = fault, .close = close_peer};
-    for (unsigned i = 0; i < load->threads; i++) {
-        struct context *context = aligned_alloc(128, sizeof *context);
-        if (context == NULL) {
-            close_peer(out);
-            return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-        }
-        *context = (struct context){.load = load, .data = &load->data[i]};
-        out->contexts[i] = context;
-    }
+    struct rdl_tensor *tensor = NULL;
+    if (data == NULL)
+        CLI_TRY(rdl_tensor_new(port->dtype, port->rank, port->dims, &tensor, error));
+    else
+        CLI_TRY(rdl_tensor_wrap(port->dtype, port->rank, port->dims, NULL, data, port->size_bytes,
+                                NULL, NULL, &tensor, error));
+    enum rdl_status status = rdl_value_from_tensor(tensor, out, error);
+    rdl_tensor_release(tensor);
+    return status;
+}
+
+static enum rdl_status open_context(const struct material *material, unsigned thread,
+                                    struct peer *peer, struct rdl_error *error)
+{
+    struct context *context = material_block(sizeof *context);
+    if (context == NULL)
+        return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
+    *context = (struct context){.session = peer->shared};
+    peer->contexts[thread] = context;
+    for (size_t i = 0; i < material->n_inputs; i++)
+        CLI_TRY(make_value(&material->inputs[i], material->data[thread].inputs[i],
+                           &context->inputs[i], error));
+    for (size_t i = 0; i < material->n_outputs; i++)
+        CLI_TRY(make_value(&material->outputs[i], NULL, &context->outputs[i], error));
     return RDL_OK;
 }
+
+static enum rdl_status open_peer(const struct peer_kind *kind, const struct material_plan *plan,
+                                 const struct material *material, struct peer *out,
+                                 struct rdl_error *error)
+{
+    (void)kind;
+    *out = (struct peer){.call = call, .output = output, .fault = fault, .close = close_peer};
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
+    out->shared = session;
+    enum rdl_status status = session_open(&plan->common, session, error);
+    for (unsigned i = 0; i < material->threads && status == RDL_OK; i++)
+        status = open_context(material, i, out, error);
+    if (status != RDL_OK)
+        close_peer(out);
+    return status;
+}
+
+const struct peer_kind peer_raddle = {.name = "raddle", .engine = "raddle", .open = open_peer};
