@@ -48,7 +48,7 @@ static struct {
     bool open;
     char version[64];
     ov_core_t *core;
-#define FIELD(name) __typeof__(name) *name;
+#define FIELD(name) __typeof__(name) *(name);
     FUNCTIONS(FIELD)
 #undef FIELD
 } ov;
