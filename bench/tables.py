@@ -38,18 +38,21 @@ def cell(ours, peer):
 
 
 def print_speed(results):
-    print("| case | T | Raddle ops/s | ONNX Runtime: ops/s; ratio | OpenVINO: ops/s; ratio | better |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| case | T | rounds | Raddle ops/s | ONNX Runtime: ops/s; ratio | OpenVINO: ops/s; ratio "
+        "| better |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for result in results:
         if "error" in result:
-            print(f"| {result['name']} | | {result['error']} | | | |")
+            print(f"| {result['name']} | | | {result['error']} | | | |")
             continue
         ways = best_ways(result)
         ours = ways.pop("raddle")
         better = max(ways.values(), key=lambda peer: peer["ops_per_s"]["median"])
         star = "\\*" if result["disturbed"] else ""
         print(
-            f"| {result['name']}{star} | {result['threads']} "
+            f"| {result['name']}{star} | {result['threads']} | {result['rounds']} "
             f"| {rate(ours['ops_per_s']['median']).strip()} "
             f"| {cell(ours, ways.get('onnxruntime'))} | {cell(ours, ways.get('openvino'))} "
             f"| {better['name']} {better['raddle_ratio']['median']:.2f} |"
@@ -57,7 +60,10 @@ def print_speed(results):
 
 
 def print_load(results):
-    print("| case | engine | load ms (low..high) | cpu ms | first call ms | peak MiB: start, load, 10 calls |")
+    print(
+        "| case | engine | load ms (low..high) | cpu ms | first call ms "
+        "| peak MiB: start, load, 10 calls |"
+    )
     print("|---|---|---|---|---|---|")
     for result in results:
         if "error" in result:
@@ -70,7 +76,8 @@ def print_load(results):
         print(
             f"| {result['name']} | {result['peer']} "
             f"| {load['median']:.1f} ({load['low']:.1f}..{load['high']:.1f}) "
-            f"| {result['load_cpu_ms']['median']:.1f} | {result['first_ms']['median']:.2f} | {peaks} |"
+            f"| {result['load_cpu_ms']['median']:.1f} | {result['first_ms']['median']:.2f} "
+            f"| {peaks} |"
         )
 
 
