@@ -31,7 +31,8 @@ struct picture {
  * text once, by whoever reads it first. */
 struct shared {
     struct rdl_model model;
-    const char **characters; /* of classes 1 and up */
+    char *list;              /* the model's characters, cut into lines */
+    const char **characters; /* of classes 1 and up, in list */
     size_t n_characters;
     struct picture *pictures;
     size_t n_pictures;
@@ -124,6 +125,7 @@ static void load_characters(struct shared *shared)
     if (list == NULL)
         die("model", "its metadata have no list of characters");
     char *copy = strdup(list);
+    shared->list = copy;
     shared->characters = calloc(strlen(list) + 2, sizeof *shared->characters);
     if (copy == NULL || shared->characters == NULL)
         die("model", "no memory");
@@ -228,5 +230,9 @@ int main(int argc, char **argv)
     printf("%d threads: %zu lines in %.2f s, %.1f lines/s, %zu wrong\n", n_threads, n_read, seconds,
            (double)n_read / seconds, n_wrong);
     rdl_model_close(shared.model);
+    free(threads);
+    free(shared.pictures);
+    free(shared.characters);
+    free(shared.list);
     return n_wrong > 0;
 }

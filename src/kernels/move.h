@@ -33,8 +33,8 @@ void rdl__k_move_run(int32_t elem_bytes, const void *s, int64_t ss, void *d, int
 
 /** Parameters of rdl__k_fill. Binding: out. */
 struct rdl__k_fill {
-    int32_t elem_bytes; /* 1, 2, 4 or 8 */
-    unsigned char value[8];
+    int32_t elem_bytes;                 /* 1, 2, 4 or 8 */
+    _Alignas(8) unsigned char value[8]; /* read as one element */
     int64_t count, tile_elems;
 };
 /** Sets count and tiles; returns the number of tiles. */
