@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { HEIGHT = 48, LEAST_WIDTH = 320, MOST_WIDTH = 4096, MOST_BYTES = 1024 };
@@ -252,7 +253,9 @@ int main(int argc, char **argv)
         load_picture(&shared.pictures[i], argv[4 + i]);
         read_picture(&shared, &shared.pictures[i], shared.pictures[i].alone);
     }
+    const clock_t cpu_begin = clock(); /* of all threads together */
     const double seconds = run_threads(&shared, n_threads, atof(argv[3]));
+    const double cpu_seconds = (double)(clock() - cpu_begin) / CLOCKS_PER_SEC;
 
     for (size_t i = 0; i < shared.n_pictures; i++) {
         const struct picture *picture = &shared.pictures[i];
@@ -262,8 +265,8 @@ int main(int argc, char **argv)
         rdl_value_release(picture->input);
     }
     const size_t n_read = shared.n_read, n_wrong = shared.n_wrong;
-    printf("%d threads: %zu lines in %.2f s, %.1f lines/s, %zu wrong\n", n_threads, n_read, seconds,
-           (double)n_read / seconds, n_wrong);
+    printf("%d threads: %zu lines in %.2f s (%.2f s of CPU), %.1f lines/s, %zu wrong\n", n_threads,
+           n_read, seconds, cpu_seconds, (double)n_read / seconds, n_wrong);
     rdl_model_close(shared.model);
     free(shared.pictures);
     free(shared.characters);
