@@ -114,8 +114,11 @@ static void load_picture(struct picture *picture, const char *path)
     (void)snprintf(name, sizeof name, "%s.txt", path);
     FILE *file = fopen(name, "r");
     if (file != NULL) {
-        if (fgets(picture->expected, sizeof picture->expected, file) != NULL)
-            picture->expected[strcspn(picture->expected, "\n")] = '\0';
+        if (fgets(picture->expected, sizeof picture->expected, file) != NULL) {
+            char *end = strchr(picture->expected, '\n');
+            if (end != NULL)
+                *end = '\0';
+        }
         (void)fclose(file);
     }
 }
@@ -213,17 +216,17 @@ static void *read_pictures(void *object)
 }
 
 /* Reads the pictures from n_threads threads; how long that took. */
-static double run_threads(struct shared *shared, int n_threads, double seconds)
+static double run_threads(struct shared *shared, long n_threads, double seconds)
 {
     pthread_t *threads = calloc((size_t)n_threads, sizeof *threads);
     if (threads == NULL)
         die("read_lines", "no memory");
     const int64_t begin_ns = rdl_now_ns();
     shared->end_ns = begin_ns + (int64_t)(seconds * 1e9);
-    for (int t = 0; t < n_threads; t++)
+    for (long t = 0; t < n_threads; t++)
         if (pthread_create(&threads[t], NULL, read_pictures, shared) != 0)
             die("read_lines", "cannot start a thread");
-    for (int t = 0; t < n_threads; t++)
+    for (long t = 0; t < n_threads; t++)
         (void)pthread_join(threads[t], NULL);
     free(threads);
     return (double)(rdl_now_ns() - begin_ns) / 1e9;
@@ -238,11 +241,15 @@ int main(int argc, char **argv)
             printf("SKIP: cannot read %s\n", argv[i]);
             return 77;
         }
-    const int n_threads = atoi(argv[2]);
+    char *threads_end, *seconds_end; /* of the numbers, which must be all that is there */
+    const long n_threads = strtol(argv[2], &threads_end, 10);
+    const double least_seconds = strtod(argv[3], &seconds_end);
     struct shared shared = {.n_pictures = (size_t)argc - 4};
     struct rdl_error error;
-    if (n_threads < 1 || n_threads > 1000)
+    if (*threads_end != '\0' || n_threads < 1 || n_threads > 1000)
         die(argv[2], "from 1 to 1000 threads");
+    if (*seconds_end != '\0' || !(least_seconds >= 0 && least_seconds <= 1e6))
+        die(argv[3], "from 0 to 1000000 seconds");
     if (rdl_model_load(argv[1], NULL, &shared.model, &error) != RDL_OK)
         die(argv[1], error.message);
     load_characters(&shared);
@@ -254,7 +261,7 @@ int main(int argc, char **argv)
         read_picture(&shared, &shared.pictures[i], shared.pictures[i].alone);
     }
     const clock_t cpu_begin = clock(); /* of all threads together */
-    const double seconds = run_threads(&shared, n_threads, atof(argv[3]));
+    const double seconds = run_threads(&shared, n_threads, least_seconds);
     const double cpu_seconds = (double)(clock() - cpu_begin) / CLOCKS_PER_SEC;
 
     for (size_t i = 0; i < shared.n_pictures; i++) {
@@ -265,7 +272,7 @@ int main(int argc, char **argv)
         rdl_value_release(picture->input);
     }
     const size_t n_read = shared.n_read, n_wrong = shared.n_wrong;
-    printf("%d threads: %zu lines in %.2f s (%.2f s of CPU), %.1f lines/s, %zu wrong\n", n_threads,
+    printf("%ld threads: %zu lines in %.2f s (%.2f s of CPU), %.1f lines/s, %zu wrong\n", n_threads,
            n_read, seconds, cpu_seconds, (double)n_read / seconds, n_wrong);
     rdl_model_close(shared.model);
     free(shared.pictures);
