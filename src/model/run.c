@@ -577,7 +577,8 @@ static enum rdl_status execute_here(struct running *running, void **bases)
                                              running->plan->n_bases, &running->lane->progress,
                                              run->deadline_ns));
     const enum rdl_status status = run_deferred(running, bases);
-    end_deferred(running);
+    if (status != RDL_ERR_FORKED)
+        end_deferred(running);
     return status;
 }
 
@@ -628,6 +629,8 @@ static enum rdl_status execute_there(struct running *running, void **bases)
     enum rdl_status status = submit_all(running, bases);
     if (status == RDL_OK)
         status = run_deferred(running, bases);
+    if (status == RDL_ERR_FORKED)
+        return status;
     const bool is_whole = status == RDL_OK;
     const struct rdl__point point = device->backend->tail(running->lane->stream);
     if (status == RDL_OK)
@@ -665,6 +668,8 @@ static enum rdl_status execute(struct running *running)
                                                                     : execute_here(running, bases);
     if (bases != inline_bases)
         rdl__free(bases);
+    if (status == RDL_ERR_FORKED)
+        return status; /* in the output allocator: the lane is not the child's to touch */
     (void)rdl__device_note(running->device, status);
     /* pairs with the backend's compare-and-swap, which the end of the work orders already */
     const uint64_t failed = rdl__load_acquire(&running->lane->progress.failed);
