@@ -77,14 +77,5 @@ static enum rdl_status lower_gelu(const struct rdl__lower *lower)
 }
 
 /* Gelu@20. */
-const struct rdl__op rdl__op_Gelu_20 = {.domain = "",
-                                        .name = "Gelu",
-                                        .since = 20,
-                                        .min_inputs = 1,
-                                        .max_inputs = 1,
-                                        .min_outputs = 1,
-                                        .max_outputs = 1,
-                                        .flags = RDL__OP_IN_PLACE,
-                                        .check = check_gelu,
-                                        .infer = infer_gelu,
-                                        .lower = lower_gelu};
+RDL__OPERATOR(Gelu, 20, 1, 1, 1, 1, .flags = RDL__OP_IN_PLACE, .check = check_gelu,
+              .infer = infer_gelu, .lower = lower_gelu);

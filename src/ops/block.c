@@ -111,16 +111,7 @@ static enum rdl_status lower_space_to_depth(const struct rdl__lower *lower)
 }
 
 #define BLOCK_OP(name_, infer_, lower_)                                                            \
-    const struct rdl__op rdl__op_##name_##_1 = {.domain = "",                                      \
-                                                .name = #name_,                                    \
-                                                .since = 1,                                        \
-                                                .min_inputs = 1,                                   \
-                                                .max_inputs = 1,                                   \
-                                                .min_outputs = 1,                                  \
-                                                .max_outputs = 1,                                  \
-                                                .check = check_block,                              \
-                                                .infer = (infer_),                                 \
-                                                .lower = (lower_)};
+    RDL__OPERATOR(name_, 1, 1, 1, 1, 1, .check = check_block, .infer = (infer_), .lower = (lower_));
 
 /* DepthToSpace@1 (11: mode; 13, 28: more dtypes), SpaceToDepth@1 (13: more dtypes, 28: mode). */
 BLOCK_OP(DepthToSpace, infer_depth_to_space, lower_depth_to_space)

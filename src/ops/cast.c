@@ -45,16 +45,7 @@ static enum rdl_status lower_cast(const struct rdl__lower *lower)
 }
 
 /* Cast@6 (9, 13: more dtypes; 19: saturate and 24: round_mode, of 8-bit floats alone). */
-const struct rdl__op rdl__op_Cast_6 = {.domain = "",
-                                       .name = "Cast",
-                                       .since = 6,
-                                       .min_inputs = 1,
-                                       .max_inputs = 1,
-                                       .min_outputs = 1,
-                                       .max_outputs = 1,
-                                       .check = check_cast,
-                                       .infer = infer_cast,
-                                       .lower = lower_cast};
+RDL__OPERATOR(Cast, 6, 1, 1, 1, 1, .check = check_cast, .infer = infer_cast, .lower = lower_cast);
 
 static enum rdl_status check_cast_like(const struct rdl__node *node, struct rdl_error *error)
 {
@@ -74,13 +65,5 @@ static enum rdl_status infer_cast_like(const struct rdl__infer *infer)
 }
 
 /* CastLike@15 (19: saturate, 21, ...: more dtypes; 24: round_mode). */
-const struct rdl__op rdl__op_CastLike_15 = {.domain = "",
-                                            .name = "CastLike",
-                                            .since = 15,
-                                            .min_inputs = 2,
-                                            .max_inputs = 2,
-                                            .min_outputs = 1,
-                                            .max_outputs = 1,
-                                            .check = check_cast_like,
-                                            .infer = infer_cast_like,
-                                            .lower = lower_cast};
+RDL__OPERATOR(CastLike, 15, 2, 2, 1, 1, .check = check_cast_like, .infer = infer_cast_like,
+              .lower = lower_cast);

@@ -13,6 +13,20 @@
 #include "kernels/kernels.h"
 #include "ops/ops.h"
 
+/**
+ * Defines the table of an operator of the default domain that holds from opset version since_: how many
+ * inputs and outputs it takes and gives, then what else it has as designated members of struct rdl__op.
+ */
+#define RDL__OPERATOR(name_, since_, least_in, most_in, least_out, most_out, ...)                  \
+    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
+                                                       .name = #name_,                             \
+                                                       .since = (since_),                          \
+                                                       .min_inputs = (least_in),                   \
+                                                       .max_inputs = (most_in),                    \
+                                                       .min_outputs = (least_out),                 \
+                                                       .max_outputs = (most_out),                  \
+                                                       __VA_ARGS__}
+
 /** Checks a node's attributes against an array of rules. */
 #define RDL__CHECK_ATTRS(node, rules, error)                                                       \
     rdl__attr_check((node), (rules), sizeof(rules) / sizeof *(rules), (error))

@@ -68,13 +68,5 @@ static enum rdl_status lower_constant(const struct rdl__lower *lower)
 }
 
 /* Constant@1 (11: sparse_value, 12: value_*; 9, 13, ...: more dtypes). */
-const struct rdl__op rdl__op_Constant_1 = {.domain = "",
-                                           .name = "Constant",
-                                           .since = 1,
-                                           .min_inputs = 0,
-                                           .max_inputs = 0,
-                                           .min_outputs = 1,
-                                           .max_outputs = 1,
-                                           .check = check_constant,
-                                           .infer = infer_constant,
-                                           .lower = lower_constant};
+RDL__OPERATOR(Constant, 1, 0, 0, 1, 1, .check = check_constant, .infer = infer_constant,
+              .lower = lower_constant);

@@ -37,14 +37,7 @@ static enum rdl_status check_if(const struct rdl__node *node, struct rdl_error *
 }
 
 /* If@1 (11, 13, 16, ...: more types). Never inferred: it is dissolved when the model is loaded. */
-const struct rdl__op rdl__op_If_1 = {.domain = "",
-                                     .name = "If",
-                                     .since = 1,
-                                     .min_inputs = 1,
-                                     .max_inputs = 1,
-                                     .min_outputs = 1,
-                                     .max_outputs = RDL__VARIADIC,
-                                     .check = check_if};
+RDL__OPERATOR(If, 1, 1, 1, 1, RDL__VARIADIC, .check = check_if);
 
 /* ---------------------------------------------------------------------------------------- Select */
 
@@ -99,15 +92,8 @@ static enum rdl_status check_loop(const struct rdl__node *node, struct rdl_error
 
 /* Loop@1 (11, 13, 16, ...: more types). Inputs: trip count and condition, each optional, then what is
  * carried from one iteration to the next. */
-const struct rdl__op rdl__op_Loop_1 = {.domain = "",
-                                       .name = "Loop",
-                                       .since = 1,
-                                       .min_inputs = 0,
-                                       .max_inputs = RDL__VARIADIC,
-                                       .min_outputs = 1,
-                                       .max_outputs = RDL__VARIADIC,
-                                       .flags = RDL__OP_LOOP,
-                                       .check = check_loop};
+RDL__OPERATOR(Loop, 1, 0, RDL__VARIADIC, 1, RDL__VARIADIC, .flags = RDL__OP_LOOP,
+              .check = check_loop);
 
 /* ------------------------------------------------------------------------------------------ Scan */
 
@@ -145,12 +131,5 @@ static enum rdl_status check_scan(const struct rdl__node *node, struct rdl_error
 }
 
 /* Scan@9 (11, 16, ...: negative axes, more types). Scan@8, with a batch dimension, is refused. */
-const struct rdl__op rdl__op_Scan_9 = {.domain = "",
-                                       .name = "Scan",
-                                       .since = 9,
-                                       .min_inputs = 1,
-                                       .max_inputs = RDL__VARIADIC,
-                                       .min_outputs = 1,
-                                       .max_outputs = RDL__VARIADIC,
-                                       .flags = RDL__OP_LOOP,
-                                       .check = check_scan};
+RDL__OPERATOR(Scan, 9, 1, RDL__VARIADIC, 1, RDL__VARIADIC, .flags = RDL__OP_LOOP,
+              .check = check_scan);

@@ -155,16 +155,5 @@ static double flop_conv(const struct rdl__node *node, const struct rdl__desc *in
 }
 
 /* Conv@1 (11, 22: more dtypes, clearer words). */
-const struct rdl__op rdl__op_Conv_1 = {.domain = "",
-                                       .name = "Conv",
-                                       .since = 1,
-                                       .min_inputs = 2,
-                                       .max_inputs = 3,
-                                       .min_outputs = 1,
-                                       .max_outputs = 1,
-                                       .flags = RDL__OP_FUSES,
-                                       .check = check_conv,
-                                       .infer = infer_conv,
-                                       .prepare = prepare_conv,
-                                       .lower = lower_conv,
-                                       .flop = flop_conv};
+RDL__OPERATOR(Conv, 1, 2, 3, 1, 1, .flags = RDL__OP_FUSES, .check = check_conv, .infer = infer_conv,
+              .prepare = prepare_conv, .lower = lower_conv, .flop = flop_conv);

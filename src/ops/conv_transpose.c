@@ -211,16 +211,5 @@ static double flop(const struct rdl__node *node, const struct rdl__desc *in,
 }
 
 /* ConvTranspose@1 (11, 22: more dtypes, clearer words). */
-const struct rdl__op rdl__op_ConvTranspose_1 = {.domain = "",
-                                                .name = "ConvTranspose",
-                                                .since = 1,
-                                                .min_inputs = 2,
-                                                .max_inputs = 3,
-                                                .min_outputs = 1,
-                                                .max_outputs = 1,
-                                                .flags = RDL__OP_FUSES,
-                                                .check = check,
-                                                .infer = infer,
-                                                .prepare = prepare,
-                                                .lower = lower,
-                                                .flop = flop};
+RDL__OPERATOR(ConvTranspose, 1, 2, 3, 1, 1, .flags = RDL__OP_FUSES, .check = check, .infer = infer,
+              .prepare = prepare, .lower = lower, .flop = flop);

@@ -65,17 +65,8 @@ static enum rdl_status lower_dropout(const struct rdl__lower *lower)
 }
 
 #define DROPOUT_OP(since_, most, values, check_)                                                   \
-    const struct rdl__op rdl__op_Dropout_##since_ = {.domain = "",                                 \
-                                                     .name = "Dropout",                            \
-                                                     .since = (since_),                            \
-                                                     .min_inputs = 1,                              \
-                                                     .max_inputs = (most),                         \
-                                                     .min_outputs = 1,                             \
-                                                     .max_outputs = 2,                             \
-                                                     .value_inputs = (values),                     \
-                                                     .check = (check_),                            \
-                                                     .infer = infer_dropout,                       \
-                                                     .lower = lower_dropout};
+    RDL__OPERATOR(Dropout, since_, 1, most, 1, 2, .value_inputs = (values), .check = (check_),     \
+                  .infer = infer_dropout, .lower = lower_dropout);
 
 /* Dropout@7, @10 (the mask is bool), @12 (13, 22: more dtypes) with training_mode as an input. */
 DROPOUT_OP(7, 1, 0, check_ratio)

@@ -58,17 +58,8 @@ static enum rdl_status lower_chain(const struct rdl__lower *lower, enum rdl__k_b
 }
 
 #define BINARY_TABLE(name_, since_, least, most, more_flags, check_, infer_, lower_)               \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = (least),                      \
-                                                       .max_inputs = (most),                       \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .flags = (more_flags),                      \
-                                                       .check = (check_),                          \
-                                                       .infer = (infer_),                          \
-                                                       .lower = (lower_)};
+    RDL__OPERATOR(name_, since_, least, most, 1, 1, .flags = (more_flags), .check = (check_),      \
+                  .infer = (infer_), .lower = (lower_));
 
 #define BINARY_OP(name_, since_, kind, most, more_flags)                                           \
     static enum rdl_status infer_##name_(const struct rdl__infer *infer)                           \
@@ -397,17 +388,8 @@ static enum rdl_status lower_clip_6(const struct rdl__lower *lower)
                             rdl__attr_float(lower->node, "max", infinity));
 }
 
-const struct rdl__op rdl__op_Clip_6 = {.domain = "",
-                                       .name = "Clip",
-                                       .since = 6,
-                                       .min_inputs = 1,
-                                       .max_inputs = 1,
-                                       .min_outputs = 1,
-                                       .max_outputs = 1,
-                                       .flags = RDL__OP_IN_PLACE,
-                                       .check = check_clip_6,
-                                       .infer = infer_clip_6,
-                                       .lower = lower_clip_6};
+RDL__OPERATOR(Clip, 6, 1, 1, 1, 1, .flags = RDL__OP_IN_PLACE, .check = check_clip_6,
+              .infer = infer_clip_6, .lower = lower_clip_6);
 
 /* Clip@11 (12, 13: more dtypes): the bounds are scalar inputs, each optional. */
 static enum rdl_status infer_clip_11(const struct rdl__infer *infer)
@@ -439,13 +421,5 @@ static enum rdl_status lower_clip_11(const struct rdl__lower *lower)
                         bind);
 }
 
-const struct rdl__op rdl__op_Clip_11 = {.domain = "",
-                                        .name = "Clip",
-                                        .since = 11,
-                                        .min_inputs = 1,
-                                        .max_inputs = 3,
-                                        .min_outputs = 1,
-                                        .max_outputs = 1,
-                                        .flags = RDL__OP_IN_PLACE,
-                                        .infer = infer_clip_11,
-                                        .lower = lower_clip_11};
+RDL__OPERATOR(Clip, 11, 1, 3, 1, 1, .flags = RDL__OP_IN_PLACE, .infer = infer_clip_11,
+              .lower = lower_clip_11);

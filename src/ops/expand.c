@@ -35,16 +35,8 @@ static enum rdl_status lower_expand(const struct rdl__lower *lower)
 }
 
 /* Expand@8 (13: more dtypes). */
-const struct rdl__op rdl__op_Expand_8 = {.domain = "",
-                                         .name = "Expand",
-                                         .since = 8,
-                                         .min_inputs = 2,
-                                         .max_inputs = 2,
-                                         .min_outputs = 1,
-                                         .max_outputs = 1,
-                                         .value_inputs = 1u << 1,
-                                         .infer = infer_expand,
-                                         .lower = lower_expand};
+RDL__OPERATOR(Expand, 8, 2, 2, 1, 1, .value_inputs = 1u << 1, .infer = infer_expand,
+              .lower = lower_expand);
 
 /* ------------------------------------------------------------------------------------------ Tile */
 
@@ -89,13 +81,5 @@ static enum rdl_status lower_tile(const struct rdl__lower *lower)
 }
 
 /* Tile@6 (13: more dtypes). */
-const struct rdl__op rdl__op_Tile_6 = {.domain = "",
-                                       .name = "Tile",
-                                       .since = 6,
-                                       .min_inputs = 2,
-                                       .max_inputs = 2,
-                                       .min_outputs = 1,
-                                       .max_outputs = 1,
-                                       .value_inputs = 1u << 1,
-                                       .infer = infer_tile,
-                                       .lower = lower_tile};
+RDL__OPERATOR(Tile, 6, 2, 2, 1, 1, .value_inputs = 1u << 1, .infer = infer_tile,
+              .lower = lower_tile);

@@ -296,19 +296,9 @@ static double flop_gemm(const struct rdl__node *node, const struct rdl__desc *in
 }
 
 #define GEMM_OP(since_, least)                                                                     \
-    const struct rdl__op rdl__op_Gemm_##since_ = {.domain = "",                                    \
-                                                  .name = "Gemm",                                  \
-                                                  .since = (since_),                               \
-                                                  .min_inputs = (least),                           \
-                                                  .max_inputs = 3,                                 \
-                                                  .min_outputs = 1,                                \
-                                                  .max_outputs = 1,                                \
-                                                  .flags = RDL__OP_FUSES,                          \
-                                                  .check = check_gemm,                             \
-                                                  .infer = infer_gemm,                             \
-                                                  .prepare = prepare_gemm,                         \
-                                                  .lower = lower_gemm,                             \
-                                                  .flop = flop_gemm};
+    RDL__OPERATOR(Gemm, since_, least, 3, 1, 1, .flags = RDL__OP_FUSES, .check = check_gemm,       \
+                  .infer = infer_gemm, .prepare = prepare_gemm, .lower = lower_gemm,               \
+                  .flop = flop_gemm);
 
 /* Gemm@7 (9: more dtypes): C is required. Gemm@11 (13: more dtypes): C is optional. */
 GEMM_OP(7, 3)
@@ -464,18 +454,8 @@ static double flop_matmul(const struct rdl__node *node, const struct rdl__desc *
 }
 
 /* MatMul@1 (9, 13: more dtypes). */
-const struct rdl__op rdl__op_MatMul_1 = {.domain = "",
-                                         .name = "MatMul",
-                                         .since = 1,
-                                         .min_inputs = 2,
-                                         .max_inputs = 2,
-                                         .min_outputs = 1,
-                                         .max_outputs = 1,
-                                         .flags = RDL__OP_FUSES,
-                                         .infer = infer_matmul,
-                                         .prepare = prepare_matmul,
-                                         .lower = lower_matmul,
-                                         .flop = flop_matmul};
+RDL__OPERATOR(MatMul, 1, 2, 2, 1, 1, .flags = RDL__OP_FUSES, .infer = infer_matmul,
+              .prepare = prepare_matmul, .lower = lower_matmul, .flop = flop_matmul);
 
 /* MatMul, then a row added to every row; what a fusion makes of MatMul and Add. */
 const struct rdl__op rdl__op_MatMulBias_1 = {.domain = "raddle",

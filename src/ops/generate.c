@@ -45,17 +45,9 @@ static enum rdl_status lower_constant_of_shape(const struct rdl__lower *lower)
 }
 
 /* ConstantOfShape@9 (20, 21, ...: more dtypes). */
-const struct rdl__op rdl__op_ConstantOfShape_9 = {.domain = "",
-                                                  .name = "ConstantOfShape",
-                                                  .since = 9,
-                                                  .min_inputs = 1,
-                                                  .max_inputs = 1,
-                                                  .min_outputs = 1,
-                                                  .max_outputs = 1,
-                                                  .value_inputs = 1u << 0,
-                                                  .check = check_constant_of_shape,
-                                                  .infer = infer_constant_of_shape,
-                                                  .lower = lower_constant_of_shape};
+RDL__OPERATOR(ConstantOfShape, 9, 1, 1, 1, 1, .value_inputs = 1u << 0,
+              .check = check_constant_of_shape, .infer = infer_constant_of_shape,
+              .lower = lower_constant_of_shape);
 
 /* ----------------------------------------------------------------------------------------- Range */
 
@@ -136,17 +128,8 @@ static enum rdl_status check_range(const struct rdl__node *node, struct rdl_erro
 }
 
 /* Range@11 (27: 16-bit floats, which are not taken, with the stash_type that is theirs alone). */
-const struct rdl__op rdl__op_Range_11 = {.domain = "",
-                                         .name = "Range",
-                                         .since = 11,
-                                         .min_inputs = 3,
-                                         .max_inputs = 3,
-                                         .min_outputs = 1,
-                                         .max_outputs = 1,
-                                         .value_inputs = 7,
-                                         .check = check_range,
-                                         .infer = infer_range,
-                                         .lower = lower_range};
+RDL__OPERATOR(Range, 11, 3, 3, 1, 1, .value_inputs = 7, .check = check_range, .infer = infer_range,
+              .lower = lower_range);
 
 /* --------------------------------------------------------------------------------------- EyeLike */
 
@@ -201,17 +184,8 @@ static enum rdl_status lower_eye(const struct rdl__lower *lower)
 }
 
 /* EyeLike@9 (22: more dtypes). */
-const struct rdl__op rdl__op_EyeLike_9 = {.domain = "",
-                                          .name = "EyeLike",
-                                          .since = 9,
-                                          .min_inputs = 1,
-                                          .max_inputs = 1,
-                                          .min_outputs = 1,
-                                          .max_outputs = 1,
-                                          .flags = RDL__OP_OF_SHAPE,
-                                          .check = check_eye,
-                                          .infer = infer_eye,
-                                          .lower = lower_eye};
+RDL__OPERATOR(EyeLike, 9, 1, 1, 1, 1, .flags = RDL__OP_OF_SHAPE, .check = check_eye,
+              .infer = infer_eye, .lower = lower_eye);
 
 /* --------------------------------------------------------------------------------------- windows */
 
@@ -262,17 +236,8 @@ static enum rdl_status lower_window(const struct rdl__lower *lower, double a0, d
     {                                                                                              \
         return lower_window(lower, a0, a1, a2);                                                    \
     }                                                                                              \
-    const struct rdl__op rdl__op_##name_##_17 = {.domain = "",                                     \
-                                                 .name = #name_,                                   \
-                                                 .since = 17,                                      \
-                                                 .min_inputs = 1,                                  \
-                                                 .max_inputs = 1,                                  \
-                                                 .min_outputs = 1,                                 \
-                                                 .max_outputs = 1,                                 \
-                                                 .value_inputs = 1u << 0,                          \
-                                                 .check = check_window,                            \
-                                                 .infer = infer_window,                            \
-                                                 .lower = lower_##name_};
+    RDL__OPERATOR(name_, 17, 1, 1, 1, 1, .value_inputs = 1u << 0, .check = check_window,           \
+                  .infer = infer_window, .lower = lower_##name_);
 
 WINDOW_OP(BlackmanWindow, 0.42, 0.5, 0.08)
 WINDOW_OP(HannWindow, 0.5, 0.5, 0.0)

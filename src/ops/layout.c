@@ -60,16 +60,8 @@ static enum rdl_status lower_concat(const struct rdl__lower *lower)
 }
 
 /* Concat@4 (11: negative axes, 13: more dtypes). */
-const struct rdl__op rdl__op_Concat_4 = {.domain = "",
-                                         .name = "Concat",
-                                         .since = 4,
-                                         .min_inputs = 1,
-                                         .max_inputs = RDL__VARIADIC,
-                                         .min_outputs = 1,
-                                         .max_outputs = 1,
-                                         .check = check_concat,
-                                         .infer = infer_concat,
-                                         .lower = lower_concat};
+RDL__OPERATOR(Concat, 4, 1, RDL__VARIADIC, 1, 1, .check = check_concat, .infer = infer_concat,
+              .lower = lower_concat);
 
 /* ----------------------------------------------------------------------------------------- Slice */
 
@@ -240,28 +232,12 @@ static enum rdl_status lower_slice(const struct rdl__lower *lower)
     return rdl__op_move(lower, &move, lower->in[0].dtype, RDL__IN(0), RDL__OUT(0));
 }
 
-const struct rdl__op rdl__op_Slice_1 = {.domain = "",
-                                        .name = "Slice",
-                                        .since = 1,
-                                        .min_inputs = 1,
-                                        .max_inputs = 1,
-                                        .min_outputs = 1,
-                                        .max_outputs = 1,
-                                        .check = check_slice_1,
-                                        .infer = infer_slice,
-                                        .lower = lower_slice};
+RDL__OPERATOR(Slice, 1, 1, 1, 1, 1, .check = check_slice_1, .infer = infer_slice,
+              .lower = lower_slice);
 
 /* Slice@10 (11, 13: clearer words, more dtypes). */
-const struct rdl__op rdl__op_Slice_10 = {.domain = "",
-                                         .name = "Slice",
-                                         .since = 10,
-                                         .min_inputs = 3,
-                                         .max_inputs = 5,
-                                         .min_outputs = 1,
-                                         .max_outputs = 1,
-                                         .value_inputs = 0x1e,
-                                         .infer = infer_slice,
-                                         .lower = lower_slice};
+RDL__OPERATOR(Slice, 10, 3, 5, 1, 1, .value_inputs = 0x1e, .infer = infer_slice,
+              .lower = lower_slice);
 
 /* ------------------------------------------------------------------------------------- Transpose */
 
@@ -323,16 +299,8 @@ static enum rdl_status lower_transpose(const struct rdl__lower *lower)
 }
 
 /* Transpose@1 (13, 21, 23: more dtypes). */
-const struct rdl__op rdl__op_Transpose_1 = {.domain = "",
-                                            .name = "Transpose",
-                                            .since = 1,
-                                            .min_inputs = 1,
-                                            .max_inputs = 1,
-                                            .min_outputs = 1,
-                                            .max_outputs = 1,
-                                            .check = check_transpose,
-                                            .infer = infer_transpose,
-                                            .lower = lower_transpose};
+RDL__OPERATOR(Transpose, 1, 1, 1, 1, 1, .check = check_transpose, .infer = infer_transpose,
+              .lower = lower_transpose);
 
 /* ---------------------------------------------------------------------------------------- Gather */
 
@@ -378,13 +346,5 @@ static enum rdl_status lower_gather(const struct rdl__lower *lower)
 }
 
 /* Gather@1 (11: negative indices, 13: more dtypes). */
-const struct rdl__op rdl__op_Gather_1 = {.domain = "",
-                                         .name = "Gather",
-                                         .since = 1,
-                                         .min_inputs = 2,
-                                         .max_inputs = 2,
-                                         .min_outputs = 1,
-                                         .max_outputs = 1,
-                                         .check = check_gather,
-                                         .infer = infer_gather,
-                                         .lower = lower_gather};
+RDL__OPERATOR(Gather, 1, 2, 2, 1, 1, .check = check_gather, .infer = infer_gather,
+              .lower = lower_gather);

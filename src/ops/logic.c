@@ -33,16 +33,8 @@ static enum rdl_status compare_step(const struct rdl__lower *lower, enum rdl__k_
     {                                                                                              \
         return compare_step(lower, RDL__K_COMPARE_##kind, &lower->in[1].shape, RDL__IN(1));        \
     }                                                                                              \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = 2,                            \
-                                                       .max_inputs = 2,                            \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .flags = RDL__OP_IN_PLACE,                  \
-                                                       .infer = infer_##name_,                     \
-                                                       .lower = lower_##name_};
+    RDL__OPERATOR(name_, since_, 2, 2, 1, 1, .flags = RDL__OP_IN_PLACE, .infer = infer_##name_,    \
+                  .lower = lower_##name_);
 
 /* Each holds to the newest opset; later versions added dtypes. */
 COMPARE_OP(And, 7, AND)
@@ -71,15 +63,7 @@ static enum rdl_status lower_is_nan(const struct rdl__lower *lower)
 }
 
 /* IsNaN@9 (13, 20: more dtypes). */
-const struct rdl__op rdl__op_IsNaN_9 = {.domain = "",
-                                        .name = "IsNaN",
-                                        .since = 9,
-                                        .min_inputs = 1,
-                                        .max_inputs = 1,
-                                        .min_outputs = 1,
-                                        .max_outputs = 1,
-                                        .infer = infer_float_question,
-                                        .lower = lower_is_nan};
+RDL__OPERATOR(IsNaN, 9, 1, 1, 1, 1, .infer = infer_float_question, .lower = lower_is_nan);
 
 static enum rdl_status check_is_inf(const struct rdl__node *node, struct rdl_error *error)
 {
@@ -105,16 +89,8 @@ static enum rdl_status lower_is_inf(const struct rdl__lower *lower)
 }
 
 /* IsInf@10 (20: more dtypes). */
-const struct rdl__op rdl__op_IsInf_10 = {.domain = "",
-                                         .name = "IsInf",
-                                         .since = 10,
-                                         .min_inputs = 1,
-                                         .max_inputs = 1,
-                                         .min_outputs = 1,
-                                         .max_outputs = 1,
-                                         .check = check_is_inf,
-                                         .infer = infer_float_question,
-                                         .lower = lower_is_inf};
+RDL__OPERATOR(IsInf, 10, 1, 1, 1, 1, .check = check_is_inf, .infer = infer_float_question,
+              .lower = lower_is_inf);
 
 /* ------------------------------------------------------------------------------------------ Where */
 
@@ -145,13 +121,5 @@ static enum rdl_status lower_where(const struct rdl__lower *lower)
 }
 
 /* Where@9 (16: more dtypes). */
-const struct rdl__op rdl__op_Where_9 = {.domain = "",
-                                        .name = "Where",
-                                        .since = 9,
-                                        .min_inputs = 3,
-                                        .max_inputs = 3,
-                                        .min_outputs = 1,
-                                        .max_outputs = 1,
-                                        .flags = RDL__OP_IN_PLACE,
-                                        .infer = infer_where,
-                                        .lower = lower_where};
+RDL__OPERATOR(Where, 9, 3, 3, 1, 1, .flags = RDL__OP_IN_PLACE, .infer = infer_where,
+              .lower = lower_where);

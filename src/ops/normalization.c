@@ -152,19 +152,9 @@ static enum rdl_status lower_norm(const struct rdl__lower *lower)
 }
 
 #define NORM_OP(since_, check_)                                                                    \
-    const struct rdl__op rdl__op_BatchNormalization_##since_ = {.domain = "",                      \
-                                                                .name = "BatchNormalization",      \
-                                                                .since = (since_),                 \
-                                                                .min_inputs = 5,                   \
-                                                                .max_inputs = 5,                   \
-                                                                .min_outputs = 1,                  \
-                                                                .max_outputs = 5,                  \
-                                                                .flags = RDL__OP_IN_PLACE |        \
-                                                                         RDL__OP_FUSES,            \
-                                                                .check = (check_),                 \
-                                                                .infer = infer_norm,               \
-                                                                .prepare = prepare_norm,           \
-                                                                .lower = lower_norm};
+    RDL__OPERATOR(BatchNormalization, since_, 5, 5, 1, 5,                                          \
+                  .flags = RDL__OP_IN_PLACE | RDL__OP_FUSES, .check = (check_),                    \
+                  .infer = infer_norm, .prepare = prepare_norm, .lower = lower_norm);
 
 /* BatchNormalization@7 with spatial, @9 without, @14 (15: more dtypes) with training_mode. */
 NORM_OP(7, check_norm_7)
@@ -229,17 +219,8 @@ static enum rdl_status lower_log_softmax(const struct rdl__lower *lower)
 }
 
 #define SOFTMAX_OP(name_, since_, lower_)                                                          \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = 1,                            \
-                                                       .max_inputs = 1,                            \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .flags = RDL__OP_IN_PLACE,                  \
-                                                       .check = check_softmax,                     \
-                                                       .infer = infer_softmax,                     \
-                                                       .lower = (lower_)};
+    RDL__OPERATOR(name_, since_, 1, 1, 1, 1, .flags = RDL__OP_IN_PLACE, .check = check_softmax,    \
+                  .infer = infer_softmax, .lower = (lower_));
 
 /* Hardmax: 1 at the first largest element of a row, else 0. */
 static enum rdl_status lower_hardmax(const struct rdl__lower *lower)

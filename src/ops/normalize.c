@@ -139,17 +139,8 @@ static enum rdl_status lower_rms_norm(const struct rdl__lower *lower)
 }
 
 #define TABLE(name_, since_, least_in, most_in, most_out, more_flags, check_, infer_, lower_)      \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = (least_in),                   \
-                                                       .max_inputs = (most_in),                    \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = (most_out),                  \
-                                                       .flags = (more_flags),                      \
-                                                       .check = (check_),                          \
-                                                       .infer = (infer_),                          \
-                                                       .lower = (lower_)};
+    RDL__OPERATOR(name_, since_, least_in, most_in, 1, most_out, .flags = (more_flags),            \
+                  .check = (check_), .infer = (infer_), .lower = (lower_));
 
 /* Not in place: a scale that is x itself must outlive the first step. */
 TABLE(LayerNormalization, 17, 2, 3, 3, 0, check_layer, infer_layer, lower_layer_norm)

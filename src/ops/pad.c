@@ -228,17 +228,8 @@ static enum rdl_status infer_pad_2(const struct rdl__infer *infer)
 }
 
 #define PAD_OP(since_, most, values, check_, infer_)                                               \
-    const struct rdl__op rdl__op_Pad_##since_ = {.domain = "",                                     \
-                                                 .name = "Pad",                                    \
-                                                 .since = (since_),                                \
-                                                 .min_inputs = (most) == 1 ? 1 : 2,                \
-                                                 .max_inputs = (most),                             \
-                                                 .min_outputs = 1,                                 \
-                                                 .max_outputs = 1,                                 \
-                                                 .value_inputs = (values),                         \
-                                                 .check = (check_),                                \
-                                                 .infer = (infer_),                                \
-                                                 .lower = lower_pad};
+    RDL__OPERATOR(Pad, since_, (most) == 1 ? 1 : 2, most, 1, 1, .value_inputs = (values),          \
+                  .check = (check_), .infer = (infer_), .lower = lower_pad);
 
 /* Pad@2: attributes; @11 (13: more dtypes): inputs; @18: axes; @19 (21, ...: more dtypes): wrap. */
 PAD_OP(2, 1, 0, check_pad_2, infer_pad_2)
@@ -298,14 +289,6 @@ static enum rdl_status lower_center_crop_pad(const struct rdl__lower *lower)
     return rdl__remap_lower(lower, &map, (struct rdl__operand){0}, NULL);
 }
 
-const struct rdl__op rdl__op_CenterCropPad_18 = {.domain = "",
-                                                 .name = "CenterCropPad",
-                                                 .since = 18,
-                                                 .min_inputs = 2,
-                                                 .max_inputs = 2,
-                                                 .min_outputs = 1,
-                                                 .max_outputs = 1,
-                                                 .value_inputs = 1u << 1,
-                                                 .check = check_center_crop_pad,
-                                                 .infer = infer_center_crop_pad,
-                                                 .lower = lower_center_crop_pad};
+RDL__OPERATOR(CenterCropPad, 18, 2, 2, 1, 1, .value_inputs = 1u << 1,
+              .check = check_center_crop_pad, .infer = infer_center_crop_pad,
+              .lower = lower_center_crop_pad);

@@ -133,40 +133,14 @@ static enum rdl_status lower_lp(const struct rdl__lower *lower)
 }
 
 /* MaxPool@1 (8: indices, 10: dilations and ceil_mode, 12: integers; 11, 22). */
-const struct rdl__op rdl__op_MaxPool_1 = {.domain = "",
-                                          .name = "MaxPool",
-                                          .since = 1,
-                                          .min_inputs = 1,
-                                          .max_inputs = 1,
-                                          .min_outputs = 1,
-                                          .max_outputs = 2,
-                                          .check = check_max,
-                                          .infer = infer_max,
-                                          .lower = lower_max};
+RDL__OPERATOR(MaxPool, 1, 1, 1, 1, 2, .check = check_max, .infer = infer_max, .lower = lower_max);
 
 /* AveragePool@7 (10: ceil_mode, 19: dilations; 11, 22). */
-const struct rdl__op rdl__op_AveragePool_7 = {.domain = "",
-                                              .name = "AveragePool",
-                                              .since = 7,
-                                              .min_inputs = 1,
-                                              .max_inputs = 1,
-                                              .min_outputs = 1,
-                                              .max_outputs = 1,
-                                              .check = check_average,
-                                              .infer = infer_average,
-                                              .lower = lower_average};
+RDL__OPERATOR(AveragePool, 7, 1, 1, 1, 1, .check = check_average, .infer = infer_average,
+              .lower = lower_average);
 
 /* LpPool@2 (18: dilations and ceil_mode; 11, 22). */
-const struct rdl__op rdl__op_LpPool_2 = {.domain = "",
-                                         .name = "LpPool",
-                                         .since = 2,
-                                         .min_inputs = 1,
-                                         .max_inputs = 1,
-                                         .min_outputs = 1,
-                                         .max_outputs = 1,
-                                         .check = check_lp,
-                                         .infer = infer_average,
-                                         .lower = lower_lp};
+RDL__OPERATOR(LpPool, 2, 1, 1, 1, 1, .check = check_lp, .infer = infer_average, .lower = lower_lp);
 
 /* ---------------------------------------------------------------------------------------- global */
 
@@ -226,38 +200,15 @@ static enum rdl_status check_global_lp(const struct rdl__node *node, struct rdl_
 }
 
 /* GlobalAveragePool@1 (22: more dtypes). */
-const struct rdl__op rdl__op_GlobalAveragePool_1 = {.domain = "",
-                                                    .name = "GlobalAveragePool",
-                                                    .since = 1,
-                                                    .min_inputs = 1,
-                                                    .max_inputs = 1,
-                                                    .min_outputs = 1,
-                                                    .max_outputs = 1,
-                                                    .infer = infer_global,
-                                                    .lower = lower_global_average};
+RDL__OPERATOR(GlobalAveragePool, 1, 1, 1, 1, 1, .infer = infer_global,
+              .lower = lower_global_average);
 
 /* GlobalMaxPool@1 (22: more dtypes). */
-const struct rdl__op rdl__op_GlobalMaxPool_1 = {.domain = "",
-                                                .name = "GlobalMaxPool",
-                                                .since = 1,
-                                                .min_inputs = 1,
-                                                .max_inputs = 1,
-                                                .min_outputs = 1,
-                                                .max_outputs = 1,
-                                                .infer = infer_global,
-                                                .lower = lower_global_max};
+RDL__OPERATOR(GlobalMaxPool, 1, 1, 1, 1, 1, .infer = infer_global, .lower = lower_global_max);
 
 /* GlobalLpPool@2 (22: more dtypes). */
-const struct rdl__op rdl__op_GlobalLpPool_2 = {.domain = "",
-                                               .name = "GlobalLpPool",
-                                               .since = 2,
-                                               .min_inputs = 1,
-                                               .max_inputs = 1,
-                                               .min_outputs = 1,
-                                               .max_outputs = 1,
-                                               .check = check_global_lp,
-                                               .infer = infer_global,
-                                               .lower = lower_global_lp};
+RDL__OPERATOR(GlobalLpPool, 2, 1, 1, 1, 1, .check = check_global_lp, .infer = infer_global,
+              .lower = lower_global_lp);
 
 /* ---------------------------------------------------------------------------------------- unpool */
 
@@ -320,14 +271,5 @@ static enum rdl_status lower_unpool(const struct rdl__lower *lower)
 }
 
 /* MaxUnpool@9 (11, 22). Indices count through the image that was pooled; output_shape may be larger. */
-const struct rdl__op rdl__op_MaxUnpool_9 = {.domain = "",
-                                            .name = "MaxUnpool",
-                                            .since = 9,
-                                            .min_inputs = 2,
-                                            .max_inputs = 3,
-                                            .min_outputs = 1,
-                                            .max_outputs = 1,
-                                            .value_inputs = 1u << 2,
-                                            .check = check_unpool,
-                                            .infer = infer_unpool,
-                                            .lower = lower_unpool};
+RDL__OPERATOR(MaxUnpool, 9, 2, 3, 1, 1, .value_inputs = 1u << 2, .check = check_unpool,
+              .infer = infer_unpool, .lower = lower_unpool);

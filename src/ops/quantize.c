@@ -159,16 +159,8 @@ static enum rdl_status lower_quantize(const struct rdl__lower *lower)
 
 /* @10, @13: axis, @19: saturate, @21: blocks, @23: precision, output_dtype (24, 25: more dtypes). */
 #define QUANTIZE_OP(name_, since_, kind)                                                           \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = 2,                            \
-                                                       .max_inputs = 3,                            \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .check = check_##kind,                      \
-                                                       .infer = infer_##kind,                      \
-                                                       .lower = lower_quantize};
+    RDL__OPERATOR(name_, since_, 2, 3, 1, 1, .check = check_##kind, .infer = infer_##kind,         \
+                  .lower = lower_quantize);
 QUANTIZE_OP(QuantizeLinear, 10, quantize)
 QUANTIZE_OP(QuantizeLinear, 13, quantize)
 QUANTIZE_OP(QuantizeLinear, 19, quantize)
@@ -223,12 +215,5 @@ static enum rdl_status lower_dynamic(const struct rdl__lower *lower)
 }
 
 /* DynamicQuantizeLinear@11. */
-const struct rdl__op rdl__op_DynamicQuantizeLinear_11 = {.domain = "",
-                                                         .name = "DynamicQuantizeLinear",
-                                                         .since = 11,
-                                                         .min_inputs = 1,
-                                                         .max_inputs = 1,
-                                                         .min_outputs = 3,
-                                                         .max_outputs = 3,
-                                                         .infer = infer_dynamic,
-                                                         .lower = lower_dynamic};
+RDL__OPERATOR(DynamicQuantizeLinear, 11, 1, 1, 3, 3, .infer = infer_dynamic,
+              .lower = lower_dynamic);

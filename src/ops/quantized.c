@@ -192,16 +192,8 @@ static enum rdl_status lower_conv(const struct rdl__lower *lower)
 
 /* All of them @10 (QLinearMatMul@21: more dtypes). */
 #define INTEGER_OP(name_, least, most, check_, kind)                                               \
-    const struct rdl__op rdl__op_##name_##_10 = {.domain = "",                                     \
-                                                 .name = #name_,                                   \
-                                                 .since = 10,                                      \
-                                                 .min_inputs = (least),                            \
-                                                 .max_inputs = (most),                             \
-                                                 .min_outputs = 1,                                 \
-                                                 .max_outputs = 1,                                 \
-                                                 .check = (check_),                                \
-                                                 .infer = infer_##kind,                            \
-                                                 .lower = lower_##kind};
+    RDL__OPERATOR(name_, 10, least, most, 1, 1, .check = (check_), .infer = infer_##kind,          \
+                  .lower = lower_##kind);
 INTEGER_OP(MatMulInteger, 2, 4, NULL, matmul)
 INTEGER_OP(QLinearMatMul, 8, 8, NULL, matmul)
 INTEGER_OP(ConvInteger, 2, 4, check_conv, conv)

@@ -103,7 +103,7 @@ static enum rdl_status check_acts(const struct rdl__node *node, int directions,
                                   struct rdl_error *error)
 {
     const struct rdl__attr *given = rdl__attr_find(node, "activations");
-    const size_t expected = (size_t)(directions * acts_of(cell_of(node)));
+    const size_t expected = (size_t)directions * (size_t)acts_of(cell_of(node));
     if (given != NULL && given->count != expected)
         return rdl__fail(error, RDL_ERR_MODEL, "%s: activations has %zu values, expected %zu",
                          RDL__NODE_TEXT(node), given->count, expected);
@@ -569,18 +569,8 @@ static double flop(const struct rdl__node *node, const struct rdl__desc *in,
 
 /* NAME@7, and @14 with layout (22: more dtypes). */
 #define RECURRENT_OP(name_, since_, inputs, outputs)                                               \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = 3,                            \
-                                                       .max_inputs = (inputs),                     \
-                                                       .min_outputs = 0,                           \
-                                                       .max_outputs = (outputs),                   \
-                                                       .check = check,                             \
-                                                       .infer = infer,                             \
-                                                       .prepare = prepare,                         \
-                                                       .lower = lower,                             \
-                                                       .flop = flop};
+    RDL__OPERATOR(name_, since_, 3, inputs, 0, outputs, .check = check, .infer = infer,            \
+                  .prepare = prepare, .lower = lower, .flop = flop);
 RECURRENT_OP(LSTM, 7, 8, 3)
 RECURRENT_OP(LSTM, 14, 8, 3)
 RECURRENT_OP(GRU, 7, 6, 2)

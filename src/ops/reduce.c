@@ -101,17 +101,8 @@ static enum rdl_status lower_reduce(const struct rdl__lower *lower, enum rdl__k_
 }
 
 #define REDUCE_TABLE(name_, since_, most, values, check_)                                          \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = 1,                            \
-                                                       .max_inputs = (most),                       \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .value_inputs = (values),                   \
-                                                       .check = (check_),                          \
-                                                       .infer = infer_##name_,                     \
-                                                       .lower = lower_##name_};
+    RDL__OPERATOR(name_, since_, 1, most, 1, 1, .value_inputs = (values), .check = (check_),       \
+                  .infer = infer_##name_, .lower = lower_##name_);
 
 #define REDUCE_OP(name_, axes_since, kind)                                                         \
     static enum rdl_status infer_##name_(const struct rdl__infer *infer)                           \
@@ -197,17 +188,8 @@ static enum rdl_status lower_arg_min(const struct rdl__lower *lower)
 }
 
 #define UNARY_TABLE(name_, since_, more_flags, check_, infer_, lower_)                             \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = 1,                            \
-                                                       .max_inputs = 1,                            \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .flags = (more_flags),                      \
-                                                       .check = (check_),                          \
-                                                       .infer = (infer_),                          \
-                                                       .lower = (lower_)};
+    RDL__OPERATOR(name_, since_, 1, 1, 1, 1, .flags = (more_flags), .check = (check_),             \
+                  .infer = (infer_), .lower = (lower_));
 
 /* ArgMax@1 (11: negative axes) and @12 (13: more dtypes) with select_last_index; ArgMin likewise. */
 UNARY_TABLE(ArgMax, 1, 0, check_arg_1, infer_arg, lower_arg_max)
@@ -262,15 +244,5 @@ static enum rdl_status lower_cumsum(const struct rdl__lower *lower)
 }
 
 /* CumSum@11 (14: more dtypes). */
-const struct rdl__op rdl__op_CumSum_11 = {.domain = "",
-                                          .name = "CumSum",
-                                          .since = 11,
-                                          .min_inputs = 2,
-                                          .max_inputs = 2,
-                                          .min_outputs = 1,
-                                          .max_outputs = 1,
-                                          .value_inputs = 1u << 1,
-                                          .flags = RDL__OP_IN_PLACE,
-                                          .check = check_cumsum,
-                                          .infer = infer_cumsum,
-                                          .lower = lower_cumsum};
+RDL__OPERATOR(CumSum, 11, 2, 2, 1, 1, .value_inputs = 1u << 1, .flags = RDL__OP_IN_PLACE,
+              .check = check_cumsum, .infer = infer_cumsum, .lower = lower_cumsum);

@@ -565,17 +565,8 @@ static enum rdl_status lower_resize(const struct rdl__lower *lower)
 }
 
 #define RESIZE_OP(name_, since_, least, most, values, check_)                                      \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = (least),                      \
-                                                       .max_inputs = (most),                       \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .value_inputs = (values),                   \
-                                                       .check = (check_),                          \
-                                                       .infer = infer_resize,                      \
-                                                       .lower = lower_resize};
+    RDL__OPERATOR(name_, since_, least, most, 1, 1, .value_inputs = (values), .check = (check_),   \
+                  .infer = infer_resize, .lower = lower_resize);
 
 /* Resize@10: scales alone, one way to place elements; @11 (13, 18: attributes more, 19): all. */
 RESIZE_OP(Resize, 10, 2, 2, 1u << 1, check_by_mode)

@@ -9,19 +9,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define OPERATOR(name_, since_, least, most, values, check_, infer_, lower_)                       \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = (least),                      \
-                                                       .max_inputs = (most),                       \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .value_inputs = (values),                   \
-                                                       .check = (check_),                          \
-                                                       .infer = (infer_),                          \
-                                                       .lower = (lower_)};
-
 static enum rdl_status bad_text(const struct rdl__node *node, const char *attr,
                                 struct rdl_error *error)
 {
@@ -105,8 +92,10 @@ static enum rdl_status lower_grid_sample(const struct rdl__lower *lower)
 }
 
 /* GridSample@16; @20 (22: more dtypes): other names of the modes, images of any rank. */
-OPERATOR(GridSample, 16, 2, 2, 0, check_grid_sample, infer_grid_sample, lower_grid_sample)
-OPERATOR(GridSample, 20, 2, 2, 0, check_grid_sample, infer_grid_sample, lower_grid_sample)
+RDL__OPERATOR(GridSample, 16, 2, 2, 1, 1, .check = check_grid_sample, .infer = infer_grid_sample,
+              .lower = lower_grid_sample);
+RDL__OPERATOR(GridSample, 20, 2, 2, 1, 1, .check = check_grid_sample, .infer = infer_grid_sample,
+              .lower = lower_grid_sample);
 
 /* --------------------------------------------------------------------------------------- RoiAlign */
 
@@ -181,8 +170,10 @@ static enum rdl_status lower_roi_align(const struct rdl__lower *lower)
 }
 
 /* RoiAlign@10; @16 (22: more dtypes): regions are moved by half a pixel unless told otherwise. */
-OPERATOR(RoiAlign, 10, 3, 3, 0, check_roi_align, infer_roi_align, lower_roi_align)
-OPERATOR(RoiAlign, 16, 3, 3, 0, check_roi_align, infer_roi_align, lower_roi_align)
+RDL__OPERATOR(RoiAlign, 10, 3, 3, 1, 1, .check = check_roi_align, .infer = infer_roi_align,
+              .lower = lower_roi_align);
+RDL__OPERATOR(RoiAlign, 16, 3, 3, 1, 1, .check = check_roi_align, .infer = infer_roi_align,
+              .lower = lower_roi_align);
 
 /* ------------------------------------------------------------------------------ NonMaxSuppression */
 
@@ -257,4 +248,5 @@ static enum rdl_status lower_nms(const struct rdl__lower *lower)
 }
 
 /* NonMaxSuppression@10 (11: clearer words). */
-OPERATOR(NonMaxSuppression, 10, 2, 5, 0x1f, check_nms, infer_nms, lower_nms)
+RDL__OPERATOR(NonMaxSuppression, 10, 2, 5, 1, 1, .value_inputs = 0x1f, .flags = RDL__OP_COUNTS,
+              .check = check_nms, .infer = infer_nms, .lower = lower_nms);

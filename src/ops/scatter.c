@@ -80,16 +80,8 @@ static enum rdl_status lower_gather_elements(const struct rdl__lower *lower)
 }
 
 /* GatherElements@11 (13: more dtypes). */
-const struct rdl__op rdl__op_GatherElements_11 = {.domain = "",
-                                                  .name = "GatherElements",
-                                                  .since = 11,
-                                                  .min_inputs = 2,
-                                                  .max_inputs = 2,
-                                                  .min_outputs = 1,
-                                                  .max_outputs = 1,
-                                                  .check = check_axis,
-                                                  .infer = infer_gather_elements,
-                                                  .lower = lower_gather_elements};
+RDL__OPERATOR(GatherElements, 11, 2, 2, 1, 1, .check = check_axis, .infer = infer_gather_elements,
+              .lower = lower_gather_elements);
 
 /* How the reduction attribute joins; -1 if the version knows no such one. */
 static int how_of(const struct rdl__node *node)
@@ -165,16 +157,8 @@ static enum rdl_status lower_scatter_elements(const struct rdl__lower *lower)
 }
 
 #define SCATTER_OP(name_, since_, check_, infer_, lower_)                                          \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = 3,                            \
-                                                       .max_inputs = 3,                            \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .check = (check_),                          \
-                                                       .infer = (infer_),                          \
-                                                       .lower = (lower_)};
+    RDL__OPERATOR(name_, since_, 3, 3, 1, 1, .check = (check_), .infer = (infer_),                 \
+                  .lower = (lower_));
 
 /* Scatter@9 (11: gone); ScatterElements@11 (13: more dtypes), @16: add and mul, @18: max and min. */
 SCATTER_OP(Scatter, 9, check_axis, infer_scatter_elements, lower_scatter_elements)
@@ -268,16 +252,8 @@ static enum rdl_status lower_gather_nd(const struct rdl__lower *lower)
 }
 
 /* GatherND@11 (12: batch_dims, 13: more dtypes). */
-const struct rdl__op rdl__op_GatherND_11 = {.domain = "",
-                                            .name = "GatherND",
-                                            .since = 11,
-                                            .min_inputs = 2,
-                                            .max_inputs = 2,
-                                            .min_outputs = 1,
-                                            .max_outputs = 1,
-                                            .check = check_gather_nd,
-                                            .infer = infer_gather_nd,
-                                            .lower = lower_gather_nd};
+RDL__OPERATOR(GatherND, 11, 2, 2, 1, 1, .check = check_gather_nd, .infer = infer_gather_nd,
+              .lower = lower_gather_nd);
 
 static enum rdl_status check_scatter_nd(const struct rdl__node *node, struct rdl_error *error)
 {

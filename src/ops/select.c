@@ -7,19 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define OPERATOR(name_, since_, least, most, outs, values, check_, infer_, lower_)                 \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = (least),                      \
-                                                       .max_inputs = (most),                       \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = (outs),                      \
-                                                       .value_inputs = (values),                   \
-                                                       .check = (check_),                          \
-                                                       .infer = (infer_),                          \
-                                                       .lower = (lower_)};
-
 static enum rdl_status check_axis(const struct rdl__node *node, struct rdl_error *error)
 {
     static const struct rdl__attr_rule rules[] = {{"axis", RDL__ATTR_INT, false}};
@@ -49,7 +36,8 @@ static enum rdl_status lower_nonzero(const struct rdl__lower *lower)
 }
 
 /* NonZero@9 (13: more dtypes). */
-OPERATOR(NonZero, 9, 1, 1, 1, 1u << 0, NULL, infer_nonzero, lower_nonzero)
+RDL__OPERATOR(NonZero, 9, 1, 1, 1, 1, .value_inputs = 1u << 0, .flags = RDL__OP_COUNTS,
+              .infer = infer_nonzero, .lower = lower_nonzero);
 
 /* -------------------------------------------------------------------------------------- Compress */
 
@@ -105,7 +93,8 @@ static enum rdl_status lower_compress(const struct rdl__lower *lower)
 }
 
 /* Compress@9 (11: negative axes, 28: more dtypes). */
-OPERATOR(Compress, 9, 2, 2, 1, 1u << 1, check_axis, infer_compress, lower_compress)
+RDL__OPERATOR(Compress, 9, 2, 2, 1, 1, .value_inputs = 1u << 1, .flags = RDL__OP_COUNTS,
+              .check = check_axis, .infer = infer_compress, .lower = lower_compress);
 
 /* ------------------------------------------------------------------------------------------ TopK */
 
@@ -174,9 +163,11 @@ static enum rdl_status lower_topk(const struct rdl__lower *lower)
 }
 
 /* TopK@1: k is an attribute; @10: an input; @11 (24: more dtypes): the smallest, or in no order. */
-OPERATOR(TopK, 1, 1, 1, 2, 0, check_topk_1, infer_topk, lower_topk)
-OPERATOR(TopK, 10, 2, 2, 2, 1u << 1, check_axis, infer_topk, lower_topk)
-OPERATOR(TopK, 11, 2, 2, 2, 1u << 1, check_topk_11, infer_topk, lower_topk)
+RDL__OPERATOR(TopK, 1, 1, 1, 1, 2, .check = check_topk_1, .infer = infer_topk, .lower = lower_topk);
+RDL__OPERATOR(TopK, 10, 2, 2, 1, 2, .value_inputs = 1u << 1, .check = check_axis,
+              .infer = infer_topk, .lower = lower_topk);
+RDL__OPERATOR(TopK, 11, 2, 2, 1, 2, .value_inputs = 1u << 1, .check = check_topk_11,
+              .infer = infer_topk, .lower = lower_topk);
 
 /* ---------------------------------------------------------------------------------------- OneHot */
 
@@ -247,7 +238,8 @@ static enum rdl_status lower_one_hot(const struct rdl__lower *lower)
 }
 
 /* OneHot@9 (11: negative axes and indices, 28: more dtypes). */
-OPERATOR(OneHot, 9, 3, 3, 1, 1u << 1, check_axis, infer_one_hot, lower_one_hot)
+RDL__OPERATOR(OneHot, 9, 3, 3, 1, 1, .value_inputs = 1u << 1, .check = check_axis,
+              .infer = infer_one_hot, .lower = lower_one_hot);
 
 /* ----------------------------------------------------------------------------------------- Trilu */
 
@@ -286,7 +278,8 @@ static enum rdl_status lower_trilu(const struct rdl__lower *lower)
     return RDL__OP_STEP(lower, rdl__k_trilu, params, tiles, bind);
 }
 
-OPERATOR(Trilu, 14, 1, 2, 1, 0, check_trilu, infer_trilu, lower_trilu)
+RDL__OPERATOR(Trilu, 14, 1, 2, 1, 1, .check = check_trilu, .infer = infer_trilu,
+              .lower = lower_trilu);
 
 /* ------------------------------------------------------------------------------- ReverseSequence */
 
@@ -335,4 +328,5 @@ static enum rdl_status lower_reverse(const struct rdl__lower *lower)
 }
 
 /* ReverseSequence@10 (28: more dtypes). */
-OPERATOR(ReverseSequence, 10, 2, 2, 1, 0, check_reverse, infer_reverse, lower_reverse)
+RDL__OPERATOR(ReverseSequence, 10, 2, 2, 1, 1, .check = check_reverse, .infer = infer_reverse,
+              .lower = lower_reverse);

@@ -91,27 +91,10 @@ static enum rdl_status infer_reshape(const struct rdl__infer *infer)
 }
 
 /* Reshape@5 (13: more dtypes) and @14 (19, 21, ...: more dtypes) with allowzero. */
-const struct rdl__op rdl__op_Reshape_5 = {.domain = "",
-                                          .name = "Reshape",
-                                          .since = 5,
-                                          .min_inputs = 2,
-                                          .max_inputs = 2,
-                                          .min_outputs = 1,
-                                          .max_outputs = 1,
-                                          .value_inputs = 1u << 1,
-                                          .infer = infer_reshape,
-                                          .lower = lower_same};
-const struct rdl__op rdl__op_Reshape_14 = {.domain = "",
-                                           .name = "Reshape",
-                                           .since = 14,
-                                           .min_inputs = 2,
-                                           .max_inputs = 2,
-                                           .min_outputs = 1,
-                                           .max_outputs = 1,
-                                           .value_inputs = 1u << 1,
-                                           .check = check_reshape_14,
-                                           .infer = infer_reshape,
-                                           .lower = lower_same};
+RDL__OPERATOR(Reshape, 5, 2, 2, 1, 1, .value_inputs = 1u << 1, .infer = infer_reshape,
+              .lower = lower_same);
+RDL__OPERATOR(Reshape, 14, 2, 2, 1, 1, .value_inputs = 1u << 1, .check = check_reshape_14,
+              .infer = infer_reshape, .lower = lower_same);
 
 /* --------------------------------------------------------------------------------------- Flatten */
 
@@ -133,16 +116,8 @@ static enum rdl_status infer_flatten(const struct rdl__infer *infer)
 }
 
 /* Flatten@1 (11: negative axes; 9, 13, ...: more dtypes). */
-const struct rdl__op rdl__op_Flatten_1 = {.domain = "",
-                                          .name = "Flatten",
-                                          .since = 1,
-                                          .min_inputs = 1,
-                                          .max_inputs = 1,
-                                          .min_outputs = 1,
-                                          .max_outputs = 1,
-                                          .check = check_flatten,
-                                          .infer = infer_flatten,
-                                          .lower = lower_same};
+RDL__OPERATOR(Flatten, 1, 1, 1, 1, 1, .check = check_flatten, .infer = infer_flatten,
+              .lower = lower_same);
 
 /* ----------------------------------------------------------------------------- Squeeze, Unsqueeze */
 
@@ -222,17 +197,8 @@ static enum rdl_status infer_unsqueeze(const struct rdl__infer *infer)
 }
 
 #define AXES_OP(name_, since_, least, most, values, check_, infer_)                                \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = (least),                      \
-                                                       .max_inputs = (most),                       \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .value_inputs = (values),                   \
-                                                       .check = (check_),                          \
-                                                       .infer = (infer_),                          \
-                                                       .lower = lower_same};
+    RDL__OPERATOR(name_, since_, least, most, 1, 1, .value_inputs = (values), .check = (check_),   \
+                  .infer = (infer_), .lower = lower_same);
 
 /* Axes are an attribute before 13 (11: negative ones) and an input since (21, ...: more dtypes). */
 AXES_OP(Squeeze, 1, 1, 1, 0, check_axes_optional, infer_squeeze)
@@ -243,15 +209,7 @@ AXES_OP(Unsqueeze, 13, 2, 2, 1u << 1, NULL, infer_unsqueeze)
 /* -------------------------------------------------------------------------- Identity, Shape, Size */
 
 /* Identity@1 (13, 14, ...: more dtypes; sequences and optionals are not taken). */
-const struct rdl__op rdl__op_Identity_1 = {.domain = "",
-                                           .name = "Identity",
-                                           .since = 1,
-                                           .min_inputs = 1,
-                                           .max_inputs = 1,
-                                           .min_outputs = 1,
-                                           .max_outputs = 1,
-                                           .infer = rdl__op_out_as_input,
-                                           .lower = lower_same};
+RDL__OPERATOR(Identity, 1, 1, 1, 1, 1, .infer = rdl__op_out_as_input, .lower = lower_same);
 
 static enum rdl_status check_shape_15(const struct rdl__node *node, struct rdl_error *error)
 {
@@ -286,17 +244,8 @@ static enum rdl_status lower_shape(const struct rdl__lower *lower)
 }
 
 #define SHAPE_OP(since_, check_)                                                                   \
-    const struct rdl__op rdl__op_Shape_##since_ = {.domain = "",                                   \
-                                                   .name = "Shape",                                \
-                                                   .since = (since_),                              \
-                                                   .min_inputs = 1,                                \
-                                                   .max_inputs = 1,                                \
-                                                   .min_outputs = 1,                               \
-                                                   .max_outputs = 1,                               \
-                                                   .flags = RDL__OP_OF_SHAPE,                      \
-                                                   .check = (check_),                              \
-                                                   .infer = infer_shape,                           \
-                                                   .lower = lower_shape};
+    RDL__OPERATOR(Shape, since_, 1, 1, 1, 1, .flags = RDL__OP_OF_SHAPE, .check = (check_),         \
+                  .infer = infer_shape, .lower = lower_shape);
 
 /* Shape@1 (13: more dtypes) and @15 (19, ...: more dtypes) with start and end. */
 SHAPE_OP(1, NULL)
@@ -314,13 +263,5 @@ static enum rdl_status lower_size(const struct rdl__lower *lower)
 }
 
 /* Size@1 (13, 19, ...: more dtypes). */
-const struct rdl__op rdl__op_Size_1 = {.domain = "",
-                                       .name = "Size",
-                                       .since = 1,
-                                       .min_inputs = 1,
-                                       .max_inputs = 1,
-                                       .min_outputs = 1,
-                                       .max_outputs = 1,
-                                       .flags = RDL__OP_OF_SHAPE,
-                                       .infer = infer_size,
-                                       .lower = lower_size};
+RDL__OPERATOR(Size, 1, 1, 1, 1, 1, .flags = RDL__OP_OF_SHAPE, .infer = infer_size,
+              .lower = lower_size);

@@ -118,17 +118,8 @@ static enum rdl_status lower_split(const struct rdl__lower *lower)
 }
 
 #define SPLIT_OP(since_, most, values)                                                             \
-    const struct rdl__op rdl__op_Split_##since_ = {.domain = "",                                   \
-                                                   .name = "Split",                                \
-                                                   .since = (since_),                              \
-                                                   .min_inputs = 1,                                \
-                                                   .max_inputs = (most),                           \
-                                                   .min_outputs = 1,                               \
-                                                   .max_outputs = RDL__VARIADIC,                   \
-                                                   .value_inputs = (values),                       \
-                                                   .check = check_split,                           \
-                                                   .infer = infer_split,                           \
-                                                   .lower = lower_split};
+    RDL__OPERATOR(Split, since_, 1, most, 1, RDL__VARIADIC, .value_inputs = (values),              \
+                  .check = check_split, .infer = infer_split, .lower = lower_split);
 
 /* Split@2 (11: negative axes): lengths are an attribute; @13: an input; @18: num_outputs. */
 SPLIT_OP(2, 1, 0)

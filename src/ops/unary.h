@@ -25,16 +25,7 @@ enum rdl_status rdl__unary_lower(const struct rdl__lower *lower, enum rdl__k_una
     {                                                                                              \
         return rdl__unary_lower(lower, RDL__K_UNARY_##kind, a, b);                                 \
     }                                                                                              \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
-                                                       .name = #name_,                             \
-                                                       .since = (since_),                          \
-                                                       .min_inputs = 1,                            \
-                                                       .max_inputs = 1,                            \
-                                                       .min_outputs = 1,                           \
-                                                       .max_outputs = 1,                           \
-                                                       .flags = RDL__OP_IN_PLACE,                  \
-                                                       .check = (check_),                          \
-                                                       .infer = infer_##name_,                     \
-                                                       .lower = lower_##name_};
+    RDL__OPERATOR(name_, since_, 1, 1, 1, 1, .flags = RDL__OP_IN_PLACE, .check = (check_),         \
+                  .infer = infer_##name_, .lower = lower_##name_);
 
 #endif

@@ -84,14 +84,5 @@ static enum rdl_status lower_unique(const struct rdl__lower *lower)
 }
 
 /* Unique@11 (28: more dtypes). */
-const struct rdl__op rdl__op_Unique_11 = {.domain = "",
-                                          .name = "Unique",
-                                          .since = 11,
-                                          .min_inputs = 1,
-                                          .max_inputs = 1,
-                                          .min_outputs = 1,
-                                          .max_outputs = 4,
-                                          .value_inputs = 1u << 0,
-                                          .check = check_unique,
-                                          .infer = infer_unique,
-                                          .lower = lower_unique};
+RDL__OPERATOR(Unique, 11, 1, 1, 1, 4, .value_inputs = 1u << 0, .flags = RDL__OP_COUNTS,
+              .check = check_unique, .infer = infer_unique, .lower = lower_unique);
