@@ -197,23 +197,15 @@ enum rdl_status rdl__k_binary_ref(const struct rdl__kernel_call *call)
     const binary_run_fn run = binary_runs[p->dtype][p->op];
     const int32_t last = p->walk.rank - 1;
     const int64_t sa = p->walk.stride[0][last], sb = p->walk.stride[1][last];
-    int64_t at = (int64_t)call->tile_begin * p->tile_elems;
-    int64_t end = (int64_t)call->tile_end * p->tile_elems;
-    end = end < p->count ? end : p->count;
-    struct rdl__k_walk_at walk;
-    int64_t place = rdl__k_walk_seek(&p->walk, at, &walk);
-    while (at < end) {
-        int64_t n = p->walk.dims[last] - place;
-        n = n < end - at ? n : end - at;
-        if (!run(a + (size_t)(walk.offset[0] + place * sa) * size, sa,
-                 b + (size_t)(walk.offset[1] + place * sb) * size, sb, out + (size_t)at * size, n))
+    for (struct rdl__k_run at = rdl__k_run_first(&p->walk, call, p->tile_elems, p->count); at.n > 0;
+         rdl__k_run_next(&p->walk, &at)) {
+        if (!run(a + (size_t)at.offset[0] * size, sa, b + (size_t)at.offset[1] * size, sb,
+                 out + (size_t)at.at * size, at.n))
             return RDL_ERR_RUNTIME;
-        if (p->act.kind != RDL__K_ACT_NONE)
-            for (int64_t i = at; i < at + n; i++)
-                ((float *)call->bind[2])[i] = act_scalar(&p->act, ((float *)call->bind[2])[i]);
-        at += n;
-        place = 0;
-        rdl__k_walk_next(&p->walk, &walk);
+        float *stored = call->bind[2];
+        if (p->act.kind != RDL__K_ACT_NONE) /* of f32 alone */
+            for (int64_t i = at.at; i < at.at + at.n; i++)
+                stored[i] = act_scalar(&p->act, stored[i]);
     }
     return RDL_OK;
 }

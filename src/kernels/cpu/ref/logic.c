@@ -117,20 +117,10 @@ enum rdl_status rdl__k_compare(const struct rdl__kernel_call *call)
     const compare_run_fn run = compare_runs[p->dtype][p->op];
     const int32_t last = p->walk.rank - 1;
     const int64_t sa = p->walk.stride[0][last], sb = p->walk.stride[1][last];
-    int64_t at = (int64_t)call->tile_begin * p->tile_elems;
-    int64_t end = (int64_t)call->tile_end * p->tile_elems;
-    end = end < p->count ? end : p->count;
-    struct rdl__k_walk_at walk;
-    int64_t place = rdl__k_walk_seek(&p->walk, at, &walk);
-    while (at < end) {
-        int64_t n = p->walk.dims[last] - place;
-        n = n < end - at ? n : end - at;
-        run(a + (walk.offset[0] + place * sa) * size, sa, b + (walk.offset[1] + place * sb) * size,
-            sb, (uint8_t *)call->bind[2] + at, n);
-        at += n;
-        place = 0;
-        rdl__k_walk_next(&p->walk, &walk);
-    }
+    for (struct rdl__k_run at = rdl__k_run_first(&p->walk, call, p->tile_elems, p->count); at.n > 0;
+         rdl__k_run_next(&p->walk, &at))
+        run(a + at.offset[0] * size, sa, b + at.offset[1] * size, sb,
+            (uint8_t *)call->bind[2] + at.at, at.n);
     return RDL_OK;
 }
 
@@ -188,22 +178,12 @@ enum rdl_status rdl__k_where(const struct rdl__kernel_call *call)
     const int32_t last = p->walk.rank - 1;
     const int64_t sc = p->walk.stride[0][last], sx = p->walk.stride[1][last];
     const int64_t sy = p->walk.stride[2][last];
-    int64_t at = (int64_t)call->tile_begin * p->tile_elems;
-    int64_t end = (int64_t)call->tile_end * p->tile_elems;
-    end = end < p->count ? end : p->count;
-    struct rdl__k_walk_at walk;
-    int64_t place = rdl__k_walk_seek(&p->walk, at, &walk);
-    while (at < end) {
-        int64_t n = p->walk.dims[last] - place;
-        n = n < end - at ? n : end - at;
-        runs[size]((const uint8_t *)call->bind[0] + walk.offset[0] + place * sc, sc,
-                   (const char *)call->bind[1] + (walk.offset[1] + place * sx) * size, sx,
-                   (const char *)call->bind[2] + (walk.offset[2] + place * sy) * size, sy,
-                   (char *)call->bind[3] + at * size, n);
-        at += n;
-        place = 0;
-        rdl__k_walk_next(&p->walk, &walk);
-    }
+    for (struct rdl__k_run at = rdl__k_run_first(&p->walk, call, p->tile_elems, p->count); at.n > 0;
+         rdl__k_run_next(&p->walk, &at))
+        runs[size]((const uint8_t *)call->bind[0] + at.offset[0], sc,
+                   (const char *)call->bind[1] + at.offset[1] * size, sx,
+                   (const char *)call->bind[2] + at.offset[2] * size, sy,
+                   (char *)call->bind[3] + at.at * size, at.n);
     return RDL_OK;
 }
 

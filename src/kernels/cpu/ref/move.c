@@ -161,20 +161,10 @@ enum rdl_status rdl__k_move(const struct rdl__kernel_call *call)
     char *dst = (char *)call->bind[1] + p->dst_offset * p->elem_bytes;
     const int32_t last = p->walk.rank - 1;
     const int64_t ss = p->walk.stride[0][last], sd = p->walk.stride[1][last];
-    int64_t at = (int64_t)call->tile_begin * p->tile_elems;
-    int64_t end = (int64_t)call->tile_end * p->tile_elems;
-    end = end < p->count ? end : p->count;
-    struct rdl__k_walk_at walk;
-    int64_t place = rdl__k_walk_seek(&p->walk, at, &walk);
-    while (at < end) {
-        int64_t n = p->walk.dims[last] - place;
-        n = n < end - at ? n : end - at;
-        rdl__k_move_run(p->elem_bytes, src + (walk.offset[0] + place * ss) * p->elem_bytes, ss,
-                        dst + (walk.offset[1] + place * sd) * p->elem_bytes, sd, n);
-        at += n;
-        place = 0;
-        rdl__k_walk_next(&p->walk, &walk);
-    }
+    for (struct rdl__k_run run = rdl__k_run_first(&p->walk, call, p->tile_elems, p->count);
+         run.n > 0; rdl__k_run_next(&p->walk, &run))
+        rdl__k_move_run(p->elem_bytes, src + run.offset[0] * p->elem_bytes, ss,
+                        dst + run.offset[1] * p->elem_bytes, sd, run.n);
     return RDL_OK;
 }
 

@@ -100,19 +100,9 @@ enum rdl_status RDL_ISA(rdl__k_binary_f32)(const struct rdl__kernel_call *call)
     const int32_t last = p->walk.rank - 1;
     const int64_t sa = p->walk.stride[0][last], sb = p->walk.stride[1][last];
     const binary_run_fn run = binary_runs[p->op][sa != 0][sb != 0];
-    int64_t at = (int64_t)call->tile_begin * p->tile_elems;
-    int64_t end = (int64_t)call->tile_end * p->tile_elems;
-    end = end < p->count ? end : p->count;
-    struct rdl__k_walk_at walk;
-    int64_t place = rdl__k_walk_seek(&p->walk, at, &walk);
-    while (at < end) {
-        int64_t n = p->walk.dims[last] - place;
-        n = n < end - at ? n : end - at;
-        run(a + walk.offset[0] + place * sa, b + walk.offset[1] + place * sb, out + at, n, &p->act);
-        at += n;
-        place = 0;
-        rdl__k_walk_next(&p->walk, &walk);
-    }
+    for (struct rdl__k_run at = rdl__k_run_first(&p->walk, call, p->tile_elems, p->count); at.n > 0;
+         rdl__k_run_next(&p->walk, &at))
+        run(a + at.offset[0], b + at.offset[1], out + at.at, at.n, &p->act);
     return RDL_OK;
 }
 
