@@ -192,8 +192,7 @@ enum rdl_status rdl__cell_read(struct rdl__deferred *run, struct rdl__cell *cell
 {
     if (cell->desc.data != NULL)
         return RDL_OK;
-    size_t bytes = 0;
-    (void)rdl__tensor_bytes(cell->desc.dtype, &cell->desc.shape, &bytes); /* fits: it is there */
+    const size_t bytes = rdl__desc_bytes(&cell->desc);
     if (bytes == 0 || run->device->backend->host_memory) {
         cell->desc.data = cell->address;
         return RDL_OK;
@@ -443,13 +442,6 @@ static enum rdl_status place_room(struct doing *doing)
     return total == 0 ? RDL_OK : new_block(doing->frame->run, total, &doing->room);
 }
 
-static size_t bytes_of(const struct rdl__desc *desc)
-{
-    size_t bytes = 0;
-    (void)rdl__tensor_bytes(desc->dtype, &desc->shape, &bytes); /* fits: it has a place */
-    return bytes;
-}
-
 /* Bases of a node's own: inputs, outputs behind them. */
 static struct rdl__binding bind(const struct doing *doing, const struct rdl__operand *operand)
 {
@@ -464,13 +456,13 @@ static struct rdl__binding bind(const struct doing *doing, const struct rdl__ope
         if (node->inputs[operand->index] == RDL__NO_VALUE)
             return binding;
         binding.base = RDL__BASE_FIRST_PORT + operand->index;
-        bytes = bytes_of(&doing->in[operand->index]);
+        bytes = rdl__desc_bytes(&doing->in[operand->index]);
         break;
     case RDL__OPERAND_OUTPUT:
         if (node->outputs[operand->index] == RDL__NO_VALUE)
             return binding;
         binding.base = RDL__BASE_FIRST_PORT + node->n_inputs + operand->index;
-        bytes = bytes_of(&doing->out[operand->index]);
+        bytes = rdl__desc_bytes(&doing->out[operand->index]);
         break;
     case RDL__OPERAND_WEIGHT:
         binding.base = RDL__BASE_WEIGHTS;

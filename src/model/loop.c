@@ -8,10 +8,8 @@
 #include "model/deferred.h"
 
 #include "base/mem.h"
-#include "base/size.h"
 #include "base/status.h"
 #include "kernels/move.h"
-#include "tensor/tensor.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -38,13 +36,6 @@ struct loop {
 static const struct rdl__node *node_of(const struct loop *loop)
 {
     return &loop->own->node;
-}
-
-static size_t bytes_of(const struct rdl__cell *cell)
-{
-    size_t bytes = 0;
-    (void)rdl__tensor_bytes(cell->desc.dtype, &cell->desc.shape, &bytes); /* fits: it is there */
-    return bytes;
 }
 
 /* The outer cell of input i; NULL if it is absent. */
@@ -184,9 +175,11 @@ static enum rdl_status move(struct loop *loop, struct rdl__k_move *params,
         return rdl__fail_memory(loop->run->error, "run", sizeof *blob);
     }
     *blob = *params;
-    bindings[0] = (struct rdl__binding){.base = RDL__BASE_FIRST_PORT, .size_bytes = bytes_of(from)};
-    bindings[1] = (struct rdl__binding){
-        .base = RDL__BASE_FIRST_PORT + 1, .written = true, .size_bytes = bytes_of(to)};
+    bindings[0] = (struct rdl__binding){.base = RDL__BASE_FIRST_PORT,
+                                        .size_bytes = rdl__desc_bytes(&from->desc)};
+    bindings[1] = (struct rdl__binding){.base = RDL__BASE_FIRST_PORT + 1,
+                                        .written = true,
+                                        .size_bytes = rdl__desc_bytes(&to->desc)};
     *step = (struct rdl__step){rdl__k_move, blob, tiles, 2, 0, UINT32_MAX};
     work->segment = (struct rdl__segment){.steps = step, .bindings = bindings, .n_steps = 1};
     void *bases[RDL__BASE_FIRST_PORT + 2] = {NULL};
@@ -230,11 +223,11 @@ static enum rdl_status take_slice(struct loop *loop, const struct rdl__cell *who
     if (axis == 0) {
         *out = rdl__cell_share(whole);
         out->desc = desc;
-        out->address += (size_t)index * bytes_of(out);
+        out->address += (size_t)index * rdl__desc_bytes(&out->desc);
         return RDL_OK;
     }
     RDL_TRY(rdl__cell_new(loop->run, &desc, out));
-    if (bytes_of(out) == 0)
+    if (rdl__desc_bytes(&out->desc) == 0)
         return RDL_OK;
     struct rdl__k_move params =
         slice_walk(&whole->desc.shape, &desc.shape, desc.dtype, axis, index, 0);
@@ -247,7 +240,7 @@ static enum rdl_status take_slice(struct loop *loop, const struct rdl__cell *who
 static enum rdl_status put_slice(struct loop *loop, const struct rdl__cell *whole, int32_t axis,
                                  int64_t index, const struct rdl__cell *piece)
 {
-    const size_t bytes = bytes_of(piece);
+    const size_t bytes = rdl__desc_bytes(&piece->desc);
     if (bytes == 0)
         return RDL_OK;
     if (axis == 0)

@@ -15,19 +15,11 @@
 #include "base/status.h"
 #include "graph/memory_plan.h"
 #include "model/plan_making.h"
-#include "tensor/tensor.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define COPY_TILE ((size_t)256 << 10)
-
-static size_t bytes_of(const struct rdl__desc *desc)
-{
-    size_t bytes = 0;
-    (void)rdl__tensor_bytes(desc->dtype, &desc->shape, &bytes); /* fits: checked when inferred */
-    return bytes;
-}
 
 /* -------------------------------------------------------------------------------------- the key */
 
@@ -46,7 +38,7 @@ uint64_t rdl__plan_hash(const struct rdl__plan_key *key)
         hash = mix(hash, (uint64_t)input->dtype << 32 | (uint32_t)input->shape.rank);
         for (int32_t d = 0; d < input->shape.rank; d++)
             hash = mix(hash, (uint64_t)input->shape.dims[d]);
-        const size_t bytes = input->data != NULL ? bytes_of(input) : 0;
+        const size_t bytes = input->data != NULL ? rdl__desc_bytes(input) : 0;
         for (size_t k = 0; k < bytes; k++)
             hash = mix(hash, ((const unsigned char *)input->data)[k]);
     }
@@ -58,7 +50,7 @@ bool rdl__plan_input_equal(const struct rdl__desc *a, const struct rdl__desc *b)
     if (a->dtype != b->dtype || !rdl__shape_equal(&a->shape, &b->shape) ||
         (a->data == NULL) != (b->data == NULL))
         return false;
-    return a->data == NULL || memcmp(a->data, b->data, bytes_of(a)) == 0;
+    return a->data == NULL || memcmp(a->data, b->data, rdl__desc_bytes(a)) == 0;
 }
 
 bool rdl__plan_matches(const struct rdl__plan *plan, const struct rdl__plan_key *key)
@@ -157,7 +149,7 @@ static enum rdl_status place_known(struct rdl__making *making, int32_t value)
 {
     const struct rdl__program_value *own = &making->program->values[value];
     const struct rdl__desc *desc = &making->descs[value];
-    const size_t bytes = bytes_of(desc);
+    const size_t bytes = rdl__desc_bytes(desc);
     if (own->is_constant && own->offset_bytes != RDL__NO_OFFSET) {
         making->storage_of[value] = add_storage(
             making, (struct rdl__storage){RDL__IN_WEIGHTS, 0, own->offset_bytes, bytes, 0, 0, 0});
@@ -204,8 +196,8 @@ static enum rdl_status place_outputs(struct rdl__making *making, uint32_t n, uin
             making->storage_of[value] = making->storage_of[source];
         } else {
             making->storage_of[value] = add_storage(
-                making, (struct rdl__storage){RDL__IN_ARENA, 0, 0, bytes_of(&making->descs[value]),
-                                              0, 0, 0});
+                making, (struct rdl__storage){RDL__IN_ARENA, 0, 0,
+                                              rdl__desc_bytes(&making->descs[value]), 0, 0, 0});
         }
     }
     return RDL_OK;
@@ -221,9 +213,9 @@ static enum rdl_status place_values(struct rdl__making *making)
         return rdl__making_no_memory(making);
     for (uint32_t i = 0; i < program->n_inputs; i++) {
         const int32_t value = program->inputs[i].value;
-        making->storage_of[value] =
-            add_storage(making, (struct rdl__storage){RDL__IN_INPUT, i, 0,
-                                                      bytes_of(&making->descs[value]), 0, 0, 0});
+        making->storage_of[value] = add_storage(
+            making, (struct rdl__storage){RDL__IN_INPUT, i, 0,
+                                          rdl__desc_bytes(&making->descs[value]), 0, 0, 0});
     }
     uint32_t first_alias = 0;
     for (uint32_t n = 0; n < program->n_nodes; n++)
@@ -255,7 +247,7 @@ static enum rdl_status place_ports(struct rdl__making *making)
                              "output \"%s\": string tensors are not supported",
                              program->outputs[k].name);
         *port = (struct rdl__plan_port){
-            .dtype = desc->dtype, .shape = desc->shape, .bytes = bytes_of(desc)};
+            .dtype = desc->dtype, .shape = desc->shape, .bytes = rdl__desc_bytes(desc)};
         if (desc->data != NULL) {
             port->kind = RDL__PLAN_CONSTANT;
             port->host_data = desc->data; /* moved into the plan by keep_constants */
@@ -539,7 +531,7 @@ static enum rdl_status emit_exports(struct rdl__making *making)
             (struct rdl__plan_export){(int32_t)v, making->descs[v], place.base, place.offset_bytes};
         if (export->desc.data == NULL)
             continue;
-        const size_t bytes = bytes_of(&export->desc);
+        const size_t bytes = rdl__desc_bytes(&export->desc);
         void *copy = rdl__arena_alloc_aligned(&plan->arena, RDL_ALIGN, bytes + 1);
         if (copy == NULL)
             return rdl__making_no_memory(making);
@@ -547,7 +539,6 @@ static enum rdl_status emit_exports(struct rdl__making *making)
         export->desc.data = copy;
     }
     plan->exports = exports;
-    plan->has_deferred = making->has_deferred;
     return RDL_OK;
 }
 
@@ -651,7 +642,7 @@ static enum rdl_status init_plan(struct rdl__plan *plan, struct rdl__program *pr
     for (uint32_t i = 0; i < program->n_inputs; i++) {
         plan->inputs[i].dtype = key->inputs[i].dtype;
         plan->inputs[i].shape = key->inputs[i].shape;
-        plan->inputs[i].bytes = bytes_of(&key->inputs[i]);
+        plan->inputs[i].bytes = rdl__desc_bytes(&key->inputs[i]);
         if (key->inputs[i].data == NULL)
             continue;
         void *elements =

@@ -181,7 +181,7 @@ static enum rdl_status find_exports(struct rdl__making *making)
         if (!rdl__making_wants(making, k) || is_known(making, value))
             continue;
         reached[value] = true;
-        making->has_deferred = true;
+        making->plan->has_deferred = true;
     }
     for (uint32_t n = program->n_nodes; n-- > 0;) {
         const struct rdl__node *node = &program->nodes[n].node;

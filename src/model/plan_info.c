@@ -186,8 +186,9 @@ static enum rdl_buffer_place place_of(enum rdl__storage_kind kind)
 }
 
 /* Weights that operators packed: what the steps bind in the program's block by that kind of operand.
- * The steps of one node follow one another, and only they bind its weights. */
-static void describe_packed(const struct rdl__making *making, struct rdl_plan_info *info)
+ * seen [n_nodes * RDL__MAX_WEIGHTS], zeroed: the number of each one's buffer, counted from 1. */
+static void describe_packed(const struct rdl__making *making, uint32_t *seen,
+                            struct rdl_plan_info *info)
 {
     for (uint32_t s = 0; s < making->list.n_steps; s++) {
         const struct rdl__lowered *step = &making->list.steps[s];
@@ -196,25 +197,17 @@ static void describe_packed(const struct rdl__making *making, struct rdl_plan_in
             const struct rdl__operand *operand = &step->spec.bind[b];
             if (operand->kind != RDL__OPERAND_WEIGHT)
                 continue;
-            const size_t offset = own->weight_offsets[operand->index];
-            size_t at = info->n_buffers;
-            while (at > 0 &&
-                   (info->buffers[at - 1].place != RDL_BUFFER_WEIGHTS ||
-                    info->buffers[at - 1].offset_bytes != offset) &&
-                   info->n_buffers - at < RDL__MAX_WEIGHTS)
-                at--;
-            if (at > 0 && info->buffers[at - 1].place == RDL_BUFFER_WEIGHTS &&
-                info->buffers[at - 1].offset_bytes == offset) {
-                info->buffers[at - 1].last_step = s;
-                continue;
+            uint32_t *number = &seen[(size_t)step->node * RDL__MAX_WEIGHTS + operand->index];
+            if (*number == 0) {
+                info->buffers[info->n_buffers] =
+                    (struct rdl_plan_buffer){.value = "",
+                                             .place = RDL_BUFFER_WEIGHTS,
+                                             .offset_bytes = own->weight_offsets[operand->index],
+                                             .size_bytes = own->weight_bytes[operand->index],
+                                             .first_step = s};
+                *number = (uint32_t)++info->n_buffers;
             }
-            info->buffers[info->n_buffers++] =
-                (struct rdl_plan_buffer){.value = "",
-                                         .place = RDL_BUFFER_WEIGHTS,
-                                         .offset_bytes = offset,
-                                         .size_bytes = own->weight_bytes[operand->index],
-                                         .first_step = s,
-                                         .last_step = s};
+            info->buffers[*number - 1].last_step = s;
         }
     }
 }
@@ -222,11 +215,13 @@ static void describe_packed(const struct rdl__making *making, struct rdl_plan_in
 static bool describe_buffers(const struct rdl__making *making, struct rdl_plan_info *info)
 {
     const char **names = name_storages(making, info);
+    uint32_t *seen = RDL__ARENA_ARRAY(&info->arena, uint32_t,
+                                      (size_t)making->program->n_nodes *RDL__MAX_WEIGHTS + 1);
     size_t most = (size_t)making->n_storages + 1;
     for (uint32_t s = 0; s < making->list.n_steps; s++)
         most += making->list.steps[s].spec.n_bind;
     info->buffers = RDL__ARENA_ARRAY(&info->arena, struct rdl_plan_buffer, most);
-    if (names == NULL || info->buffers == NULL)
+    if (names == NULL || seen == NULL || info->buffers == NULL)
         return false;
     for (uint32_t i = 0; i < making->n_storages; i++) {
         const struct rdl__storage *storage = &making->storages[i];
@@ -243,7 +238,7 @@ static bool describe_buffers(const struct rdl__making *making, struct rdl_plan_i
         if (to->value == NULL)
             return false;
     }
-    describe_packed(making, info);
+    describe_packed(making, seen, info);
     return true;
 }
 

@@ -59,7 +59,6 @@ struct rdl__making {
     bool *executed;              /* [n_nodes] lowered to steps of the plan */
     bool *exported;              /* [n_values] known, and read by the deferred part */
     uint32_t n_exported;
-    bool has_deferred; /* an output hangs on a node that is left to the run */
 
     /* plan.c's. */
     uint32_t *storage_of; /* [n_values] index into storages; RDL__NO_STORAGE: none yet */

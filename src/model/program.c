@@ -18,6 +18,13 @@
 #include <stdio.h>
 #include <string.h>
 
+size_t rdl__desc_bytes(const struct rdl__desc *desc)
+{
+    size_t bytes = 0;
+    (void)rdl__tensor_bytes(desc->dtype, &desc->shape, &bytes);
+    return bytes;
+}
+
 enum rdl_status rdl__limits_check(const struct rdl__compile_limits *limits, struct rdl_error *error)
 {
     if (rdl__cancelled(limits->cancel))
@@ -400,10 +407,9 @@ static void fill(const struct compile *compile, char *image)
     const struct rdl__program *program = compile->program;
     for (uint32_t i = 0; i < program->n_values; i++) {
         const struct rdl__desc *constant = compile->graph->values[i].constant;
-        size_t bytes = 0;
         if (constant == NULL || program->values[i].offset_bytes == RDL__NO_OFFSET)
             continue;
-        (void)rdl__tensor_bytes(constant->dtype, &constant->shape, &bytes); /* fits: see lay_out */
+        const size_t bytes = rdl__desc_bytes(constant);
         if (bytes > 0)
             memcpy(image + program->values[i].offset_bytes, constant->data, bytes);
     }

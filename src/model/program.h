@@ -91,6 +91,10 @@ struct rdl__compile_limits {
     struct rdl_cancel *cancel; /* NULL allowed */
 };
 
+/** Bytes of a value's elements in C order; its shape was checked when it was inferred or imported, so they
+ * fit. */
+size_t rdl__desc_bytes(const struct rdl__desc *desc);
+
 /** RDL_OK, or RDL_ERR_CANCELLED or RDL_ERR_DEADLINE once the limits are met. */
 enum rdl_status rdl__limits_check(const struct rdl__compile_limits *limits,
                                   struct rdl_error *error);

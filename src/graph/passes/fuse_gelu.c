@@ -110,23 +110,6 @@ static const char *match(const struct rdl__graph *graph, const struct rdl__fact 
     return NULL;
 }
 
-static enum rdl_status fuse(struct rdl__graph *graph, struct rdl__node *node, int32_t x,
-                            const char *form, const struct rdl__op *op,
-                            const struct rdl__pass_context *context)
-{
-    struct rdl__attr *attr = RDL__ARENA_NEW(graph->arena, struct rdl__attr);
-    if (attr == NULL || !rdl__set_inputs(graph, node, 1, &x))
-        return rdl__pass_no_memory(context);
-    *attr = (struct rdl__attr){
-        .name = "approximate", .type = RDL__ATTR_STRING, .count = 1, .s = {form, 4}};
-    node->op = op;
-    node->op_type = op->name;
-    node->domain = op->domain;
-    node->attrs = attr;
-    node->n_attrs = 1;
-    return RDL_OK;
-}
-
 enum rdl_status rdl__pass_fuse_gelu(struct rdl__graph *graph,
                                     const struct rdl__pass_context *context, bool *changed)
 {
@@ -147,7 +130,10 @@ enum rdl_status rdl__pass_fuse_gelu(struct rdl__graph *graph,
         const char *form = match(graph, facts, node, &x);
         if (form == NULL)
             continue;
-        status = fuse(graph, node, x, form, op, context);
+        const struct rdl__attr attr = {
+            .name = "approximate", .type = RDL__ATTR_STRING, .count = 1, .s = {form, 4}};
+        if (!rdl__become_unary(graph, node, op, x, &attr))
+            status = rdl__pass_no_memory(context);
         *changed = true;
     }
     rdl__free(facts);

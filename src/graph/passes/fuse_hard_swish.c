@@ -46,18 +46,6 @@ static int32_t match(const struct rdl__graph *graph, const struct rdl__node *nod
     return RDL__NO_VALUE;
 }
 
-static enum rdl_status fuse(struct rdl__graph *graph, struct rdl__node *node, int32_t x,
-                            const struct rdl__op *op, const struct rdl__pass_context *context)
-{
-    if (!rdl__set_inputs(graph, node, 1, &x))
-        return rdl__pass_no_memory(context);
-    node->op = op;
-    node->op_type = op->name;
-    node->domain = op->domain;
-    node->n_attrs = 0;
-    return RDL_OK;
-}
-
 enum rdl_status rdl__pass_fuse_hard_swish(struct rdl__graph *graph,
                                           const struct rdl__pass_context *context, bool *changed)
 {
@@ -78,7 +66,8 @@ enum rdl_status rdl__pass_fuse_hard_swish(struct rdl__graph *graph,
         /* A constant [1] would give a scalar x a dimension. */
         if (x == RDL__NO_VALUE || facts[x].dtype != RDL_F32 || facts[x].min_rank == 0)
             continue;
-        status = fuse(graph, node, x, op, context);
+        if (!rdl__become_unary(graph, node, op, x, NULL))
+            status = rdl__pass_no_memory(context);
         *changed = true;
     }
     rdl__free(facts);

@@ -79,6 +79,21 @@ bool rdl__set_inputs(struct rdl__graph *graph, struct rdl__node *node, uint32_t 
     return true;
 }
 
+bool rdl__become_unary(struct rdl__graph *graph, struct rdl__node *node, const struct rdl__op *op,
+                       int32_t input, const struct rdl__attr *attr)
+{
+    node->attrs = RDL__ARENA_ARRAY(graph->arena, struct rdl__attr, 1);
+    if (node->attrs == NULL || !rdl__set_inputs(graph, node, 1, &input))
+        return false;
+    node->n_attrs = attr != NULL;
+    if (attr != NULL)
+        node->attrs[0] = *attr;
+    node->op = op;
+    node->op_type = op->name;
+    node->domain = op->domain;
+    return true;
+}
+
 void rdl__take_result(struct rdl__graph *graph, struct rdl__node *node, struct rdl__node *last)
 {
     const int32_t old = node->outputs[0], result = last->outputs[0];

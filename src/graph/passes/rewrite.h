@@ -35,6 +35,11 @@ bool rdl__clip_bounds(const struct rdl__graph *graph, const struct rdl__node *cl
 bool rdl__set_inputs(struct rdl__graph *graph, struct rdl__node *node, uint32_t n,
                      const int32_t *inputs);
 
+/** Makes node a call of op on one input, with one attribute or none (NULL); its outputs stay. False if
+ * there is no memory. */
+bool rdl__become_unary(struct rdl__graph *graph, struct rdl__node *node, const struct rdl__op *op,
+                       int32_t input, const struct rdl__attr *attr);
+
 /** Lets node make what `last` made: `last` loses its outputs, and dies by rdl__graph_tidy. */
 void rdl__take_result(struct rdl__graph *graph, struct rdl__node *node, struct rdl__node *last);
 
