@@ -2,7 +2,7 @@
  * Conv. f32 runs as a packed matrix product, or directly if it is depthwise; which of the two is
  * decided by the weights and the group, never by the image.
  */
-#include "ops/window.h"
+#include "ops/conv.h"
 
 #include <inttypes.h>
 
@@ -11,7 +11,7 @@ struct state {
     bool packed; /* weight 0 holds the packed weights */
 };
 
-static enum rdl_status check_conv(const struct rdl__node *node, struct rdl_error *error)
+enum rdl_status rdl__conv_check(const struct rdl__node *node, struct rdl_error *error)
 {
     static const struct rdl__attr_rule rules[] = {
         {"auto_pad", RDL__ATTR_STRING, false}, {"dilations", RDL__ATTR_INTS, false},
@@ -19,40 +19,51 @@ static enum rdl_status check_conv(const struct rdl__node *node, struct rdl_error
         {"pads", RDL__ATTR_INTS, false},       {"strides", RDL__ATTR_INTS, false},
     };
     RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
-    const int64_t group = rdl__attr_int(node, "group", 1);
-    char text[RDL__NODE_TEXT_BYTES];
-    if (group < 1)
-        return rdl__fail(error, RDL_ERR_MODEL, "%s: group is %" PRId64,
-                         rdl__node_text(node, text, sizeof text), group);
     return rdl__window_check(node, error);
+}
+
+enum rdl_status rdl__conv_read(const struct rdl__infer *infer, uint32_t i,
+                               struct rdl__op_window *window)
+{
+    const struct rdl__shape *x = &infer->in[0].shape, *w = &infer->in[i].shape;
+    RDL_TRY(rdl__op_rank(infer, i, x->rank, x->rank));
+    RDL_TRY(rdl__window_read(infer->node, x, w->dims + 2, window, infer->error));
+    const int64_t group = rdl__attr_int(infer->node, "group", 1);
+    int64_t channels;
+    if (rdl__mul_dim(w->dims[1], group, &channels) && channels == x->dims[1] &&
+        w->dims[0] % group == 0)
+        return RDL_OK;
+    return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                     "weights [%" PRId64 ", %" PRId64 ", ...] in %" PRId64
+                     " groups do not fit an input of %" PRId64 " channels",
+                     w->dims[0], w->dims[1], group, x->dims[1]);
+}
+
+enum rdl_status rdl__conv_bias(const struct rdl__infer *infer, uint32_t i, int64_t channels)
+{
+    if (!rdl__op_has(infer->node, i))
+        return RDL_OK;
+    RDL_TRY(rdl__op_rank(infer, i, 1, 1));
+    if (infer->in[i].shape.dims[0] == channels)
+        return RDL_OK;
+    return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                     "input %" PRIu32 " (bias): %" PRId64 " elements, expected %" PRId64, i,
+                     infer->in[i].shape.dims[0], channels);
 }
 
 static enum rdl_status infer_conv(const struct rdl__infer *infer)
 {
-    const struct rdl__shape *x = &infer->in[0].shape, *w = &infer->in[1].shape;
+    const int64_t channels = infer->in[1].shape.dims[0];
+    struct rdl__op_window window;
     if (infer->in[0].dtype != RDL_F32 && infer->in[0].dtype != RDL_F64)
         return rdl__op_bad_dtype(infer, 0);
     RDL_TRY(rdl__op_same_dtype(infer, 1));
-    RDL_TRY(rdl__op_rank(infer, 1, x->rank, x->rank));
-    struct rdl__op_window window;
-    RDL_TRY(rdl__window_read(infer->node, x, w->dims + 2, &window, infer->error));
-    const int64_t group = rdl__attr_int(infer->node, "group", 1);
-    int64_t channels;
-    if (!rdl__mul_dim(w->dims[1], group, &channels) || channels != x->dims[1] ||
-        w->dims[0] % group != 0)
-        return rdl__fail(infer->error, RDL_ERR_SHAPE,
-                         "weights [%" PRId64 ", %" PRId64 ", ...] in %" PRId64
-                         " groups do not fit an input of %" PRId64 " channels",
-                         w->dims[0], w->dims[1], group, x->dims[1]);
-    if (rdl__op_has(infer->node, 2)) {
+    RDL_TRY(rdl__conv_read(infer, 1, &window));
+    if (rdl__op_has(infer->node, 2))
         RDL_TRY(rdl__op_same_dtype(infer, 2));
-        RDL_TRY(rdl__op_rank(infer, 2, 1, 1));
-        if (infer->in[2].shape.dims[0] != w->dims[0])
-            return rdl__fail(infer->error, RDL_ERR_SHAPE,
-                             "input 2 (bias): %" PRId64 " elements, expected %" PRId64,
-                             infer->in[2].shape.dims[0], w->dims[0]);
-    }
-    return rdl__window_out(infer, 0, infer->in[0].dtype, x->dims[0], w->dims[0], &window);
+    RDL_TRY(rdl__conv_bias(infer, 2, channels));
+    return rdl__window_out(infer, 0, infer->in[0].dtype, infer->in[0].shape.dims[0], channels,
+                           &window);
 }
 
 /* One input channel a group and at most two dimensions: no product pays there. */
@@ -155,5 +166,5 @@ static double flop_conv(const struct rdl__node *node, const struct rdl__desc *in
 }
 
 /* Conv@1 (11, 22: more dtypes, clearer words). */
-RDL__OPERATOR(Conv, 1, 2, 3, 1, 1, .flags = RDL__OP_FUSES, .check = check_conv, .infer = infer_conv,
-              .prepare = prepare_conv, .lower = lower_conv, .flop = flop_conv);
+RDL__OPERATOR(Conv, 1, 2, 3, 1, 1, .flags = RDL__OP_FUSES, .check = rdl__conv_check,
+              .infer = infer_conv, .prepare = prepare_conv, .lower = lower_conv, .flop = flop_conv);

@@ -3,7 +3,7 @@
  * kernel's places, and then the sum of the columns that it leaves. The weights of that convolution are
  * the node's, transposed within each group.
  */
-#include "ops/window.h"
+#include "ops/conv.h"
 
 #include <inttypes.h>
 
@@ -21,10 +21,6 @@ static enum rdl_status check(const struct rdl__node *node, struct rdl_error *err
         {"pads", RDL__ATTR_INTS, false},           {"strides", RDL__ATTR_INTS, false},
     };
     RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
-    const int64_t group = rdl__attr_int(node, "group", 1);
-    if (group < 1)
-        return rdl__fail(error, RDL_ERR_MODEL, "%s: group is %" PRId64, RDL__NODE_TEXT(node),
-                         group);
     return rdl__window_check(node, error);
 }
 
@@ -46,14 +42,9 @@ static enum rdl_status infer(const struct rdl__infer *infer)
                          w->dims[0], group, x->dims[1]);
     if (!rdl__mul_dim(w->dims[1], group, &channels))
         return rdl__fail(infer->error, RDL_ERR_OVERFLOW, "too many output channels");
-    if (rdl__op_has(infer->node, 2)) {
+    if (rdl__op_has(infer->node, 2))
         RDL_TRY(rdl__op_same_dtype(infer, 2));
-        RDL_TRY(rdl__op_rank(infer, 2, 1, 1));
-        if (infer->in[2].shape.dims[0] != channels)
-            return rdl__fail(infer->error, RDL_ERR_SHAPE,
-                             "input 2 (bias): %" PRId64 " elements, expected %" PRId64,
-                             infer->in[2].shape.dims[0], channels);
-    }
+    RDL_TRY(rdl__conv_bias(infer, 2, channels));
     return rdl__window_out(infer, 0, infer->in[0].dtype, x->dims[0], channels, &window);
 }
 

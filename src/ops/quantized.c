@@ -4,8 +4,8 @@
  */
 #include "kernels/quantize.h"
 
+#include "ops/conv.h"
 #include "ops/matmul.h"
-#include "ops/window.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -127,49 +127,21 @@ static enum rdl_status lower_matmul(const struct rdl__lower *lower)
 
 /* ---------------------------------------------------------------------------------- convolutions */
 
-static enum rdl_status check_conv(const struct rdl__node *node, struct rdl_error *error)
-{
-    static const struct rdl__attr_rule rules[] = {
-        {"auto_pad", RDL__ATTR_STRING, false}, {"dilations", RDL__ATTR_INTS, false},
-        {"group", RDL__ATTR_INT, false},       {"kernel_shape", RDL__ATTR_INTS, false},
-        {"pads", RDL__ATTR_INTS, false},       {"strides", RDL__ATTR_INTS, false},
-    };
-    RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
-    const int64_t group = rdl__attr_int(node, "group", 1);
-    if (group < 1)
-        return rdl__fail(error, RDL_ERR_MODEL, "%s: group is %" PRId64, RDL__NODE_TEXT(node),
-                         group);
-    return rdl__window_check(node, error);
-}
-
 static enum rdl_status infer_conv(const struct rdl__infer *infer)
 {
     const struct roles *r = roles_of(infer->node);
-    const struct rdl__shape *x = &infer->in[0].shape, *w = &infer->in[r->b].shape;
+    const int64_t channels = infer->in[r->b].shape.dims[0];
     struct rdl__op_window window;
     struct rdl__k_quantized q;
     RDL_TRY(check_dtypes(infer));
-    RDL_TRY(rdl__op_rank(infer, r->b, x->rank, x->rank));
-    RDL_TRY(rdl__window_read(infer->node, x, w->dims + 2, &window, infer->error));
-    const int64_t group = rdl__attr_int(infer->node, "group", 1);
-    int64_t channels;
-    if (!rdl__mul_dim(w->dims[1], group, &channels) || channels != x->dims[1] ||
-        w->dims[0] % group != 0)
-        return rdl__fail(infer->error, RDL_ERR_SHAPE,
-                         "weights [%" PRId64 ", %" PRId64 ", ...] in %" PRId64
-                         " groups do not fit an input of %" PRId64 " channels",
-                         w->dims[0], w->dims[1], group, x->dims[1]);
+    RDL_TRY(rdl__conv_read(infer, r->b, &window));
     if (r->bias != NONE && rdl__op_has(infer->node, r->bias)) {
         if (infer->in[r->bias].dtype != RDL_I32)
             return rdl__op_bad_dtype(infer, r->bias);
-        RDL_TRY(rdl__op_rank(infer, r->bias, 1, 1));
-        if (infer->in[r->bias].shape.dims[0] != w->dims[0])
-            return rdl__fail(infer->error, RDL_ERR_SHAPE,
-                             "input %d (bias): %" PRId64 " elements, expected %" PRId64, r->bias,
-                             infer->in[r->bias].shape.dims[0], w->dims[0]);
+        RDL_TRY(rdl__conv_bias(infer, r->bias, channels));
     }
-    RDL_TRY(describe(infer->node, infer->in, 1, w->dims[0], &q, infer->error));
-    return rdl__window_out(infer, 0, q.y, x->dims[0], w->dims[0], &window);
+    RDL_TRY(describe(infer->node, infer->in, 1, channels, &q, infer->error));
+    return rdl__window_out(infer, 0, q.y, infer->in[0].shape.dims[0], channels, &window);
 }
 
 static enum rdl_status lower_conv(const struct rdl__lower *lower)
@@ -196,5 +168,5 @@ static enum rdl_status lower_conv(const struct rdl__lower *lower)
                   .lower = lower_##kind);
 INTEGER_OP(MatMulInteger, 2, 4, NULL, matmul)
 INTEGER_OP(QLinearMatMul, 8, 8, NULL, matmul)
-INTEGER_OP(ConvInteger, 2, 4, check_conv, conv)
-INTEGER_OP(QLinearConv, 8, 9, check_conv, conv)
+INTEGER_OP(ConvInteger, 2, 4, rdl__conv_check, conv)
+INTEGER_OP(QLinearConv, 8, 9, rdl__conv_check, conv)

@@ -40,6 +40,10 @@ static enum rdl_status check_ints(const struct rdl__node *node, const char *name
 
 enum rdl_status rdl__window_check(const struct rdl__node *node, struct rdl_error *error)
 {
+    const int64_t group = rdl__attr_int(node, "group", 1);
+    if (group < 1)
+        return rdl__fail(error, RDL_ERR_MODEL, "%s: group is %" PRId64, RDL__NODE_TEXT(node),
+                         group);
     char text[RDL__NODE_TEXT_BYTES];
     enum auto_pad pad;
     if (!read_auto_pad(node, &pad))

@@ -17,9 +17,8 @@ struct rdl__op_window {
     int32_t n_spatial;
 };
 
-/** Checks the attributes auto_pad, strides, dilations, pads, kernel_shape, ceil_mode,
- * output_padding and output_shape: values and
- * equal lengths of those given. */
+/** Checks the values of the attributes auto_pad, strides, dilations, pads, kernel_shape, ceil_mode,
+ * output_padding, output_shape and group that are given. */
 enum rdl_status rdl__window_check(const struct rdl__node *node, struct rdl_error *error);
 
 /**
