@@ -13,8 +13,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PYTHON = ROOT / ".venv" / "bin" / "python"
-
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+import environment  # noqa: E402
 
 GROUPS = ("run", "set", "profile", "inspect", "doctor", "usage", "bench")
 
@@ -33,11 +33,11 @@ class Cases:
         self.raddle, self.models, self.folder = raddle, models, folder
         self.linear = models / "linear_8x8.onnx"
 
-    def call(self, *arguments, status=0, **environment):
+    def call(self, *arguments, status=0, **variables):
         done = subprocess.run(
             [str(part) for part in (self.raddle, *arguments)],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
-            env={**os.environ, **environment},
+            env={**os.environ, **variables},
         )
         expect(
             done.returncode == status,
@@ -379,13 +379,8 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        import numpy as np
-        import onnx
-    except ImportError:
-        if not PYTHON.exists() or os.environ.get("RADDLE_TEST_PYTHON"):
-            print("SKIP: no Python with NumPy and onnx (tools/setup demo)")
-            sys.exit(77)
-        os.environ["RADDLE_TEST_PYTHON"] = "1"
-        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+    environment.enter("numpy", "onnx")
+    import numpy as np
+    import onnx
+
     sys.exit(main())

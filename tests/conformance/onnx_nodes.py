@@ -18,7 +18,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PYTHON = ROOT / ".venv" / "bin" / "python"
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+import environment  # noqa: E402
 
 # What Raddle does not do, by its message: a case that is refused for another reason fails the test.
 REFUSED = [
@@ -218,13 +219,5 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        import numpy  # noqa: F401
-        import onnx  # noqa: F401
-    except ImportError:
-        if PYTHON.exists() and os.environ.get("RADDLE_TEST_PYTHON") != str(PYTHON):
-            os.environ["RADDLE_TEST_PYTHON"] = str(PYTHON)
-            os.execv(PYTHON, [str(PYTHON), *sys.argv])
-        print("SKIP: neither NumPy nor onnx; tools/setup test brings them")
-        sys.exit(77)
+    environment.enter("numpy", "onnx")
     sys.exit(main())

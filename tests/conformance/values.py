@@ -13,7 +13,9 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PYTHON = ROOT / ".venv" / "bin" / "python"
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+import environment  # noqa: E402
+
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 BATCHES = (1, 3, 5, 8, 13, 64)
 VAD = [(n, length, rate) for rate, length in ((16000, 576), (8000, 288)) for n in (1, 2, 5)]
@@ -179,13 +181,5 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        import numpy  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError:
-        if PYTHON.exists() and os.environ.get("RADDLE_TEST_PYTHON") != str(PYTHON):
-            os.environ["RADDLE_TEST_PYTHON"] = str(PYTHON)
-            os.execv(PYTHON, [str(PYTHON), *sys.argv])
-        print("SKIP: neither NumPy nor ONNX Runtime; tools/setup test brings them")
-        sys.exit(77)
+    environment.enter("numpy", "onnxruntime")
     sys.exit(main())
