@@ -51,7 +51,6 @@ struct sample {
 
 /* A peer that takes part. */
 struct entrant {
-    const struct peer_kind *kind;
     struct peer peer;
     struct sample samples[MAX_ROUNDS];
     double max_error;
@@ -142,7 +141,7 @@ static uint64_t wrong_answers(const struct comparison *comparison, struct entran
     for (unsigned thread = 0; thread < material->threads; thread++) {
         for (size_t i = 0; i < material->n_outputs; i++) {
             const struct material_port *port = &material->outputs[i];
-            const void *values = entrant->peer.output(entrant->peer.contexts[thread], i);
+            const void *values = entrant->peer.kind->output(entrant->peer.contexts[thread], i);
             const void *expected = material->data[thread].expected[i];
             bool same = ours ? memcmp(values, expected, port->size_bytes) == 0
                              : same_values(port, values, expected, &entrant->max_error);
@@ -156,9 +155,9 @@ static enum rdl_status check_faults(const struct comparison *comparison,
                                     const struct entrant *entrant, struct rdl_error *error)
 {
     for (unsigned thread = 0; thread < comparison->material->threads; thread++) {
-        const char *fault = entrant->peer.fault(entrant->peer.contexts[thread]);
+        const char *fault = entrant->peer.kind->fault(entrant->peer.contexts[thread]);
         if (fault[0] != '\0')
-            return cli_fail(error, RDL_ERR_RUNTIME, "%s: %s", entrant->kind->name, fault);
+            return cli_fail(error, RDL_ERR_RUNTIME, "%s: %s", entrant->peer.kind->name, fault);
     }
     return RDL_OK;
 }
@@ -169,7 +168,7 @@ static enum rdl_status check_answers(struct comparison *comparison, struct rdl_e
     for (unsigned p = 0; p < comparison->count; p++) {
         struct entrant *entrant = &comparison->entrants[p];
         for (unsigned thread = 0; thread < comparison->material->threads; thread++)
-            (void)entrant->peer.call(entrant->peer.contexts[thread]);
+            (void)entrant->peer.kind->call(entrant->peer.contexts[thread]);
         CLI_TRY(check_faults(comparison, entrant, error));
         entrant->within = wrong_answers(comparison, entrant) == 0;
     }
@@ -209,7 +208,7 @@ static enum rdl_status measure_peer(struct comparison *comparison, struct entran
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned cores = online > 0 && threads > (unsigned)online ? (unsigned)online : threads;
     const struct crew_task task = {
-        .call = entrant->peer.call,
+        .call = entrant->peer.kind->call,
         .contexts = entrant->peer.contexts,
         .threads = threads,
         .seconds = comparison->options->seconds,
@@ -312,8 +311,8 @@ static bool add_peer(cJSON *list, const struct comparison *comparison,
         cJSON_Delete(object);
         return false;
     }
-    return cJSON_AddStringToObject(object, "name", entrant->kind->name) != NULL &&
-           cJSON_AddStringToObject(object, "engine", entrant->kind->engine) != NULL &&
+    return cJSON_AddStringToObject(object, "name", entrant->peer.kind->name) != NULL &&
+           cJSON_AddStringToObject(object, "engine", entrant->peer.kind->engine) != NULL &&
            cJSON_AddNumberToObject(object, "max_error", entrant->max_error) != NULL &&
            cJSON_AddBoolToObject(object, "within_tolerance", entrant->within) != NULL &&
            cJSON_AddNumberToObject(object, "mismatches", (double)entrant->mismatches) != NULL &&
@@ -333,7 +332,7 @@ static bool add_kinds(cJSON *root, const struct comparison *comparison)
     cJSON *refused = cJSON_AddObjectToObject(root, "refused");
     bool built = versions != NULL && refused != NULL;
     for (unsigned p = 0; p < comparison->count && built; p++) {
-        const struct peer_kind *kind = comparison->entrants[p].kind;
+        const struct peer_kind *kind = comparison->entrants[p].peer.kind;
         if (kind->version != NULL && !cJSON_HasObjectItem(versions, kind->engine))
             built = cJSON_AddStringToObject(versions, kind->engine, kind->version()) != NULL;
     }
@@ -390,9 +389,8 @@ static enum rdl_status open_entrants(struct comparison *comparison, struct rdl_e
         if (kinds[k]->open_library != NULL)
             CLI_TRY(kinds[k]->open_library(library, error));
         struct rdl_error fault = {.message = ""};
-        entrant->kind = kinds[k];
         enum rdl_status status =
-            kinds[k]->open(kinds[k], &options->plan, comparison->material, &entrant->peer, &fault);
+            peer_open(kinds[k], &options->plan, comparison->material, &entrant->peer, &fault);
         if (status == RDL_OK) {
             comparison->count++;
         } else if (k == 0) {
@@ -421,7 +419,7 @@ static bool was_right(const struct comparison *comparison)
     bool right = true;
     for (unsigned p = 0; p < comparison->count; p++) {
         const struct entrant *entrant = &comparison->entrants[p];
-        if (strcmp(entrant->kind->engine, "openvino") != 0)
+        if (strcmp(entrant->peer.kind->engine, "openvino") != 0)
             right = right && entrant->within && entrant->mismatches == 0;
     }
     return right;
@@ -430,7 +428,7 @@ static bool was_right(const struct comparison *comparison)
 static void close_all(struct comparison *comparison)
 {
     for (unsigned p = 0; p < comparison->count; p++)
-        comparison->entrants[p].peer.close(&comparison->entrants[p].peer);
+        peer_close(&comparison->entrants[p].peer);
     for (unsigned k = 0; k < PEERS; k++)
         free(comparison->refused[k]);
     material_free(comparison->material);

@@ -87,22 +87,22 @@ static enum rdl_status measure(const struct options *options, const struct mater
     out->start_mib = peak_mib();
     double cpu_s = crew_processor_seconds();
     int64_t start = rdl_now_ns();
-    CLI_TRY(options->kind->open(options->kind, &options->plan, material, &peer, error));
+    CLI_TRY(peer_open(options->kind, &options->plan, material, &peer, error));
     int64_t loaded = rdl_now_ns();
     out->load_cpu_ms = (crew_processor_seconds() - cpu_s) * 1e3;
     out->load_mib = peak_mib();
     int64_t called = rdl_now_ns();
-    bool good = peer.call(peer.contexts[0]);
+    bool good = options->kind->call(peer.contexts[0]);
     int64_t first = rdl_now_ns();
     for (int i = 1; i < CALLS && good; i++)
-        good = peer.call(peer.contexts[0]);
+        good = options->kind->call(peer.contexts[0]);
     out->calls_mib = peak_mib();
     out->load_ms = (double)(loaded - start) / 1e6;
     out->first_ms = (double)(first - called) / 1e6;
     if (!good)
         cli_note(error, RDL_ERR_RUNTIME, "%s: %s", options->kind->name,
-                 peer.fault(peer.contexts[0]));
-    peer.close(&peer);
+                 options->kind->fault(peer.contexts[0]));
+    peer_close(&peer);
     return good ? RDL_OK : RDL_ERR_RUNTIME;
 }
 

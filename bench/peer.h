@@ -7,32 +7,44 @@
 
 #include "material.h"
 
-/** What is measured. Zeroed: not open. */
-struct peer {
-    bool (*call)(void *context);          /* one inference; false on a fault */
-    void *contexts[MATERIAL_MAX_THREADS]; /* [threads] */
-    /** Elements of output `index` of a context after a call, borrowed. */
-    const void *(*output)(const void *context, size_t index);
-    /** The last fault of a context, in words. */
-    const char *(*fault)(const void *context);
-    void (*close)(struct peer *peer);
-    void *shared; /* of the peer itself */
-};
-
 /** A way to run models. */
 struct peer_kind {
     const char *name;   /* of the way */
     const char *engine; /* of the library, one for all its ways */
+    int way;            /* among the engine's */
+    size_t context_bytes;
     /** Opens the engine's library, once a process; NULL if nothing is to be opened. */
     enum rdl_status (*open_library)(const char *library, struct rdl_error *error);
-    /** Loads the model once or for each thread, width 1 within a call, and binds the material. */
-    enum rdl_status (*open)(const struct peer_kind *kind, const struct material_plan *plan,
-                            const struct material *material, struct peer *out,
-                            struct rdl_error *error);
-    /** Version of the opened library, static. */
+    /** Version of the opened library, static; NULL: the engine is Raddle. */
     const char *(*version)(void);
-    int way; /* among the engine's */
+    /**
+     * Fills a zeroed context: loads the model, width 1 within a call, and binds thread's material.
+     * `first` is the context of thread 0, whose model the way may share; NULL for that thread itself.
+     * What a failure leaves is closed like the rest.
+     */
+    enum rdl_status (*open_context)(const struct peer_kind *kind, const struct material_plan *plan,
+                                    const struct material *material, unsigned thread,
+                                    const void *first, void *context, struct rdl_error *error);
+    void (*close_context)(void *context);
+    bool (*call)(void *context); /* one inference; false on a fault */
+    /** Elements of output `index` of a context after a call, borrowed. */
+    const void *(*output)(const void *context, size_t index);
+    /** The last fault of a context, in words. */
+    const char *(*fault)(const void *context);
 };
+
+/** What is measured: a context for each thread. Zeroed: not open. */
+struct peer {
+    const struct peer_kind *kind;
+    void *contexts[MATERIAL_MAX_THREADS]; /* [threads] */
+};
+
+/** Opens a context for each thread of the material; on failure nothing is open. */
+enum rdl_status peer_open(const struct peer_kind *kind, const struct material_plan *plan,
+                          const struct material *material, struct peer *out,
+                          struct rdl_error *error);
+/** Harmless on one that is not open. */
+void peer_close(struct peer *peer);
 
 /** Raddle: one shared model. */
 extern const struct peer_kind peer_raddle;

@@ -230,8 +230,9 @@ static const char *fault(const void *argument)
     return context->fault;
 }
 
-static void close_context(struct context *context)
+static void close_context(void *argument)
 {
+    struct context *context = argument;
     if (context->request != NULL)
         ov.ov_infer_request_free(context->request);
     for (size_t i = 0; i < context->n_tensors; i++)
@@ -240,25 +241,18 @@ static void close_context(struct context *context)
         ov.ov_compiled_model_free(context->compiled);
     for (size_t i = 0; i < MATERIAL_MAX_PORTS; i++)
         free(context->blocks[i]);
-    free(context);
 }
 
-static void close_peer(struct peer *peer)
+static enum rdl_status open_context(const struct peer_kind *kind, const struct material_plan *plan,
+                                    const struct material *material, unsigned thread,
+                                    const void *first, void *out, struct rdl_error *error)
 {
-    /* The first context may own the compiled model that the others use. */
-    for (size_t i = MATERIAL_MAX_THREADS; i-- > 0;)
-        if (peer->contexts[i] != NULL)
-            close_context(peer->contexts[i]);
-    *peer = (struct peer){0};
-}
-
-static enum rdl_status open_context(struct context *context, const char *model,
-                                    const struct material *material, enum way way, unsigned thread,
-                                    ov_compiled_model_t *shared, struct rdl_error *error)
-{
-    context->compiled = shared;
-    if (shared == NULL) {
-        CLI_TRY(compile(model, material, way, &context->compiled, error));
+    struct context *context = out;
+    if (first != NULL && kind->way == SHARED) {
+        context->compiled = ((const struct context *)first)->compiled;
+    } else {
+        CLI_TRY(
+            compile(plan->common.model, material, (enum way)kind->way, &context->compiled, error));
         context->owns_compiled = true;
     }
     CLI_TRY(check(ov.ov_compiled_model_create_infer_request(context->compiled, &context->request),
@@ -266,39 +260,17 @@ static enum rdl_status open_context(struct context *context, const char *model,
     return bind(context, material, thread, error);
 }
 
-static enum rdl_status open_peer(const struct peer_kind *kind, const struct material_plan *plan,
-                                 const struct material *material, struct peer *out,
-                                 struct rdl_error *error)
-{
-    *out = (struct peer){.call = call, .output = output, .fault = fault, .close = close_peer};
-    enum rdl_status status = RDL_OK;
-    ov_compiled_model_t *shared = NULL;
-    for (unsigned i = 0; i < material->threads && status == RDL_OK; i++) {
-        struct context *context = material_block(sizeof *context);
-        if (context == NULL) {
-            status = cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-            break;
-        }
-        memset(context, 0, sizeof *context);
-        out->contexts[i] = context;
-        status = open_context(context, plan->common.model, material, (enum way)kind->way, i, shared,
-                              error);
-        shared = kind->way == OWN ? NULL : context->compiled;
-    }
-    if (status != RDL_OK)
-        close_peer(out);
-    return status;
-}
-
-const struct peer_kind peer_openvino_shared = {.name = "openvino",
-                                               .engine = "openvino",
-                                               .open_library = open_library,
-                                               .open = open_peer,
-                                               .version = version,
-                                               .way = SHARED};
-const struct peer_kind peer_openvino_own = {.name = "openvino_own",
-                                            .engine = "openvino",
-                                            .open_library = open_library,
-                                            .open = open_peer,
-                                            .version = version,
-                                            .way = OWN};
+#define WAY(name_, way_)                                                                           \
+    {.name = (name_),                                                                              \
+     .engine = "openvino",                                                                         \
+     .way = (way_),                                                                                \
+     .context_bytes = sizeof(struct context),                                                      \
+     .open_library = open_library,                                                                 \
+     .version = version,                                                                           \
+     .open_context = open_context,                                                                 \
+     .close_context = close_context,                                                               \
+     .call = call,                                                                                 \
+     .output = output,                                                                             \
+     .fault = fault}
+const struct peer_kind peer_openvino_shared = WAY("openvino", SHARED);
+const struct peer_kind peer_openvino_own = WAY("openvino_own", OWN);

@@ -163,8 +163,9 @@ static const char *fault(const void *argument)
     return context->fault;
 }
 
-static void close_context(struct context *context)
+static void close_context(void *argument)
 {
+    struct context *context = argument;
     if (context->binding != NULL)
         ort.api->ReleaseIoBinding(context->binding);
     for (size_t i = 0; i < MATERIAL_MAX_PORTS; i++) {
@@ -176,74 +177,37 @@ static void close_context(struct context *context)
     }
     if (context->owns_session)
         ort.api->ReleaseSession(context->session);
-    free(context);
 }
 
-static void close_peer(struct peer *peer)
-{
-    /* The first context may own the session that the others use. */
-    for (size_t i = MATERIAL_MAX_THREADS; i-- > 0;)
-        if (peer->contexts[i] != NULL)
-            close_context(peer->contexts[i]);
-    *peer = (struct peer){0};
-}
-
-static enum rdl_status open_context(struct context *context, const char *model,
+static enum rdl_status open_context(const struct peer_kind *kind, const struct material_plan *plan,
                                     const struct material *material, unsigned thread,
-                                    OrtSession *shared, struct rdl_error *error)
+                                    const void *first, void *out, struct rdl_error *error)
 {
-    context->session = shared;
-    if (shared == NULL) {
-        CLI_TRY(
-            check(ort.api->CreateSession(ort.env, model, ort.options, &context->session), error));
+    struct context *context = out;
+    if (first != NULL && kind->way != OWN) {
+        context->session = ((const struct context *)first)->session;
+    } else {
+        CLI_TRY(check(
+            ort.api->CreateSession(ort.env, plan->common.model, ort.options, &context->session),
+            error));
         context->owns_session = true;
     }
-    return bind(context, material, thread, error);
+    CLI_TRY(bind(context, material, thread, error));
+    return kind->way == BINDING ? bind_both(context, error) : RDL_OK;
 }
 
-static enum rdl_status open_peer(const struct peer_kind *kind, const struct material_plan *plan,
-                                 const struct material *material, struct peer *out,
-                                 struct rdl_error *error)
-{
-    *out = (struct peer){.call = kind->way == BINDING ? call_binding : call_run,
-                         .output = output,
-                         .fault = fault,
-                         .close = close_peer};
-    enum rdl_status status = RDL_OK;
-    OrtSession *shared = NULL;
-    for (unsigned i = 0; i < material->threads && status == RDL_OK; i++) {
-        struct context *context = material_block(sizeof *context);
-        if (context == NULL) {
-            status = cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-            break;
-        }
-        memset(context, 0, sizeof *context);
-        out->contexts[i] = context;
-        status = open_context(context, plan->common.model, material, i, shared, error);
-        if (status == RDL_OK && kind->way == BINDING)
-            status = bind_both(context, error);
-        shared = kind->way == OWN ? NULL : context->session;
-    }
-    if (status != RDL_OK)
-        close_peer(out);
-    return status;
-}
-
-const struct peer_kind peer_ort_shared = {.name = "ort",
-                                          .engine = "onnxruntime",
-                                          .open_library = open_library,
-                                          .open = open_peer,
-                                          .version = version,
-                                          .way = SHARED};
-const struct peer_kind peer_ort_binding = {.name = "ort_binding",
-                                           .engine = "onnxruntime",
-                                           .open_library = open_library,
-                                           .open = open_peer,
-                                           .version = version,
-                                           .way = BINDING};
-const struct peer_kind peer_ort_own = {.name = "ort_own",
-                                       .engine = "onnxruntime",
-                                       .open_library = open_library,
-                                       .open = open_peer,
-                                       .version = version,
-                                       .way = OWN};
+#define WAY(name_, way_, call_)                                                                    \
+    {.name = (name_),                                                                              \
+     .engine = "onnxruntime",                                                                      \
+     .way = (way_),                                                                                \
+     .context_bytes = sizeof(struct context),                                                      \
+     .open_library = open_library,                                                                 \
+     .version = version,                                                                           \
+     .open_context = open_context,                                                                 \
+     .close_context = close_context,                                                               \
+     .call = (call_),                                                                              \
+     .output = output,                                                                             \
+     .fault = fault}
+const struct peer_kind peer_ort_shared = WAY("ort", SHARED, call_run);
+const struct peer_kind peer_ort_binding = WAY("ort_binding", BINDING, call_binding);
+const struct peer_kind peer_ort_own = WAY("ort_own", OWN, call_run);

@@ -6,11 +6,9 @@
 #include "cli/cli.h"
 #include "cli/session.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 struct context {
-    const struct session *session;
+    struct session own;            /* of thread 0 */
+    const struct session *session; /* that of thread 0 */
     struct rdl_value *inputs[MATERIAL_MAX_PORTS], *outputs[MATERIAL_MAX_PORTS];
     struct rdl_error error;
 } __attribute__((aligned(MATERIAL_ALIGNMENT)));
@@ -35,20 +33,12 @@ static const char *fault(const void *argument)
     return context->error.message;
 }
 
-static void close_peer(struct peer *peer)
+static void close_context(void *argument)
 {
-    for (size_t i = 0; i < MATERIAL_MAX_THREADS; i++) {
-        struct context *context = peer->contexts[i];
-        if (context == NULL)
-            continue;
-        values_release(context->inputs, MATERIAL_MAX_PORTS);
-        values_release(context->outputs, MATERIAL_MAX_PORTS);
-        free(context);
-    }
-    if (peer->shared != NULL)
-        session_close(peer->shared);
-    free(peer->shared);
-    *peer = (struct peer){0};
+    struct context *context = argument;
+    values_release(context->inputs, MATERIAL_MAX_PORTS);
+    values_release(context->outputs, MATERIAL_MAX_PORTS);
+    session_close(&context->own);
 }
 
 /* data NULL: memory of the tensor's own. */
@@ -66,14 +56,15 @@ static enum rdl_status make_value(const struct material_port *port, void *data,
     return status;
 }
 
-static enum rdl_status open_context(const struct material *material, unsigned thread,
-                                    struct peer *peer, struct rdl_error *error)
+static enum rdl_status open_context(const struct peer_kind *kind, const struct material_plan *plan,
+                                    const struct material *material, unsigned thread,
+                                    const void *first, void *out, struct rdl_error *error)
 {
-    struct context *context = material_block(sizeof *context);
-    if (context == NULL)
-        return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-    *context = (struct context){.session = peer->shared};
-    peer->contexts[thread] = context;
+    (void)kind;
+    struct context *context = out;
+    context->session = first != NULL ? ((const struct context *)first)->session : &context->own;
+    if (first == NULL)
+        CLI_TRY(session_open(&plan->common, &context->own, error));
     for (size_t i = 0; i < material->n_inputs; i++)
         CLI_TRY(make_value(&material->inputs[i], material->data[thread].inputs[i],
                            &context->inputs[i], error));
@@ -82,22 +73,11 @@ static enum rdl_status open_context(const struct material *material, unsigned th
     return RDL_OK;
 }
 
-static enum rdl_status open_peer(const struct peer_kind *kind, const struct material_plan *plan,
-                                 const struct material *material, struct peer *out,
-                                 struct rdl_error *error)
-{
-    (void)kind;
-    *out = (struct peer){.call = call, .output = output, .fault = fault, .close = close_peer};
-    struct session *session = calloc(1, sizeof *session);
-    if (session == NULL)
-        return cli_fail(error, RDL_ERR_NO_MEMORY, "out of memory");
-    out->shared = session;
-    enum rdl_status status = session_open(&plan->common, session, error);
-    for (unsigned i = 0; i < material->threads && status == RDL_OK; i++)
-        status = open_context(material, i, out, error);
-    if (status != RDL_OK)
-        close_peer(out);
-    return status;
-}
-
-const struct peer_kind peer_raddle = {.name = "raddle", .engine = "raddle", .open = open_peer};
+const struct peer_kind peer_raddle = {.name = "raddle",
+                                      .engine = "raddle",
+                                      .context_bytes = sizeof(struct context),
+                                      .open_context = open_context,
+                                      .close_context = close_context,
+                                      .call = call,
+                                      .output = output,
+                                      .fault = fault};
