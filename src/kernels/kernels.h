@@ -25,7 +25,6 @@
     X(binary)                                                                                      \
     X(unary)                                                                                       \
     X(pool)                                                                                        \
-    X(mean)                                                                                        \
     X(softmax)                                                                                     \
     X(affine)                                                                                      \
     X(recurrent)                                                                                   \

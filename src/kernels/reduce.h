@@ -60,20 +60,6 @@ size_t rdl__k_unpool_plan(struct rdl__k_unpool *p);
 /** @return RDL_ERR_RUNTIME if an index is outside dims. Source: ONNX MaxUnpool@9..22. */
 enum rdl_status rdl__k_unpool(const struct rdl__kernel_call *call);
 
-/** Parameters of rdl__k_mean_*: means of rows. Bindings: x [rows, size], y [rows]. */
-struct rdl__k_mean {
-    enum rdl_dtype dtype; /* f32, f64 */
-    int64_t rows, size;
-    int64_t tile_rows;
-};
-size_t rdl__k_mean_plan(struct rdl__k_mean *p);
-/** Sums in double. Source: ONNX GlobalAveragePool@1..22. */
-enum rdl_status rdl__k_mean_ref(const struct rdl__kernel_call *call);
-/** f32: the sums of lanes that are a vector's length apart, then those of the lanes. */
-enum rdl_status rdl__k_mean_f32_portable(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_mean_f32_avx2(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_mean_f32_avx512(const struct rdl__kernel_call *call);
-
 /** Parameters of rdl__k_softmax_*. Bindings: x, y [outer, size, inner]; y may lie on x. */
 struct rdl__k_softmax {
     enum rdl_dtype dtype; /* f32, f64 */

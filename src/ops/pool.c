@@ -1,6 +1,7 @@
 /*
  * Pooling: MaxPool, AveragePool, LpPool, the global ones, and MaxUnpool.
  */
+#include "ops/reduce.h"
 #include "ops/window.h"
 
 #include <inttypes.h>
@@ -154,24 +155,31 @@ static enum rdl_status infer_global(const struct rdl__infer *infer)
     return rdl__op_out(infer, 0, infer->in[0].dtype, x->rank, dims);
 }
 
-static enum rdl_status lower_global_average(const struct rdl__lower *lower)
+/* Folds every plane into one number. */
+static enum rdl_status lower_planes(const struct rdl__lower *lower, enum rdl__k_reduce_op op)
 {
-    const struct rdl__shape *x = &lower->in[0].shape;
-    struct rdl__k_mean params = {.dtype = lower->in[0].dtype,
-                                 .rows = x->dims[0] * x->dims[1],
-                                 .size = rdl__shape_product(x, 2, x->rank)};
-    const size_t tiles = rdl__k_mean_plan(&params);
-    const struct rdl__operand bind[] = {RDL__IN(0), RDL__OUT(0)};
-    return RDL__OP_STEP(lower, params.dtype == RDL_F32 ? rdl__op_f32(lower)->mean : rdl__k_mean_ref,
-                        params, tiles, bind);
+    bool fold[RDL_MAX_RANK] = {false};
+    for (int32_t d = 2; d < lower->in[0].shape.rank; d++)
+        fold[d] = true;
+    return rdl__reduce_step(lower, op, fold, RDL__IN(0), RDL__OUT(0));
 }
 
-/* A window over the whole image. */
-static enum rdl_status lower_global(const struct rdl__lower *lower, enum rdl__k_pool_kind kind)
+static enum rdl_status lower_global_average(const struct rdl__lower *lower)
+{
+    return lower_planes(lower, RDL__K_REDUCE_MEAN);
+}
+
+static enum rdl_status lower_global_max(const struct rdl__lower *lower)
+{
+    return lower_planes(lower, RDL__K_REDUCE_MAX);
+}
+
+/* The norm of every plane: a window over the whole image. */
+static enum rdl_status lower_global_lp(const struct rdl__lower *lower)
 {
     const struct rdl__shape *x = &lower->in[0].shape;
     const int64_t size = rdl__shape_product(x, 2, x->rank);
-    struct rdl__k_pool params = {.kind = kind,
+    struct rdl__k_pool params = {.kind = RDL__K_POOL_LP,
                                  .window = {.in = {1, 1, size},
                                             .out = {1, 1, 1},
                                             .kernel = {1, 1, size},
@@ -180,16 +188,6 @@ static enum rdl_status lower_global(const struct rdl__lower *lower, enum rdl__k_
                                  .n_spatial = 1,
                                  .p = rdl__attr_int(lower->node, "p", 2)};
     return pool_step(lower, &params);
-}
-
-static enum rdl_status lower_global_max(const struct rdl__lower *lower)
-{
-    return lower_global(lower, RDL__K_POOL_MAX);
-}
-
-static enum rdl_status lower_global_lp(const struct rdl__lower *lower)
-{
-    return lower_global(lower, RDL__K_POOL_LP);
 }
 
 static enum rdl_status check_global_lp(const struct rdl__node *node, struct rdl_error *error)

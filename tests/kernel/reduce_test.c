@@ -69,53 +69,6 @@ static void softmax_agrees_with_double_precision(void **state)
     test_each_isa(softmax_on);
 }
 
-static void mean_check(uint64_t *seed, rdl__kernel_fn fn, int64_t rows, int64_t size,
-                       const char *what)
-{
-    struct rdl__k_mean p = {.dtype = RDL_F32, .rows = rows, .size = size};
-    float *x = test_random(seed, rows * size, test_unit), *y = test_floats(rows), alone;
-    float *want = test_floats(rows);
-    for (int64_t r = 0; r < rows; r++) {
-        double sum = 0.0;
-        for (int64_t i = 0; i < size; i++)
-            sum += (double)x[r * size + i];
-        want[r] = (float)(sum / (double)size);
-    }
-    size_t tiles = rdl__k_mean_plan(&p);
-    void *bind[] = {x, y};
-    assert_int_equal(RDL_OK, test_run_split(fn, &p, bind, tiles, 0));
-    test_close(want, y, rows, 1e-6, 1e-7, what);
-    p.rows = 1;
-    tiles = rdl__k_mean_plan(&p);
-    bind[0] = x + (rows - 1) * size;
-    bind[1] = &alone;
-    assert_int_equal(RDL_OK, test_run(fn, &p, bind, tiles, 0));
-    test_same_bits(y + rows - 1, &alone, 1, what);
-    test_floats_release(x);
-    test_floats_release(y);
-    test_floats_release(want);
-}
-
-static void mean_each(rdl__kernel_fn fn, const char *what)
-{
-    uint64_t seed = 62;
-    for (size_t i = 0; i < SIZES; i++)
-        mean_check(&seed, fn, 7, sizes[i], what);
-    mean_check(&seed, fn, 20000, 9, what);
-}
-
-static void mean_on(enum rdl__isa isa)
-{
-    mean_each(rdl__k_f32_of(isa)->mean, rdl__isa_name(isa));
-}
-
-static void mean_agrees_with_double_precision(void **state)
-{
-    (void)state;
-    mean_each(rdl__k_mean_ref, "reference");
-    test_each_isa(mean_on);
-}
-
 static void affine_each(rdl__kernel_fn fn, const char *what)
 {
     uint64_t seed = 63;
@@ -200,7 +153,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(softmax_agrees_with_double_precision),
-        cmocka_unit_test(mean_agrees_with_double_precision),
         cmocka_unit_test(affine_is_a_product_and_a_sum),
         cmocka_unit_test(move_transposes_every_element_size),
     };

@@ -192,35 +192,3 @@ enum rdl_status rdl__k_pool_ref(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
-
-size_t rdl__k_mean_plan(struct rdl__k_mean *p)
-{
-    p->tile_rows = planes_of(p->rows, p->size);
-    return (size_t)((p->rows + p->tile_rows - 1) / p->tile_rows);
-}
-
-#define MEAN_OF(dtype, type)                                                                       \
-    static void mean_##dtype(const struct rdl__k_mean *p, int64_t row, void *const *bind)          \
-    {                                                                                              \
-        const type *x = (const type *)bind[0] + row * p->size;                                     \
-        double sum = 0.0;                                                                          \
-        for (int64_t i = 0; i < p->size; i++)                                                      \
-            sum += (double)x[i];                                                                   \
-        ((type *)bind[1])[row] = (type)(sum / (double)p->size);                                    \
-    }
-MEAN_OF(F32, float)
-MEAN_OF(F64, double)
-
-enum rdl_status rdl__k_mean_ref(const struct rdl__kernel_call *call)
-{
-    const struct rdl__k_mean *p = call->params;
-    int64_t end = (int64_t)call->tile_end * p->tile_rows;
-    end = end < p->rows ? end : p->rows;
-    for (int64_t row = (int64_t)call->tile_begin * p->tile_rows; row < end; row++) {
-        if (p->dtype == RDL_F64)
-            mean_F64(p, row, call->bind);
-        else
-            mean_F32(p, row, call->bind);
-    }
-    return RDL_OK;
-}

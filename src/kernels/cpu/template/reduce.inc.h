@@ -1,5 +1,5 @@
 /*
- * Means, softmax and per-channel affine maps on vectors. Sums run in lanes a vector's length apart
+ * Softmax and per-channel affine maps on vectors. Sums run in lanes a vector's length apart
  * and are joined in one fixed order, which depends on the length of the row alone.
  */
 #ifndef RDL_KERNELS_CPU_TEMPLATE_REDUCE_INC_H
@@ -36,30 +36,6 @@ static inline vf vf_first_of(vf v, vf rest, int64_t n)
     vf_store(lanes, rest);
     vf_store_first(lanes, v, n);
     return vf_load(lanes);
-}
-
-static float mean_row(const float *x, int64_t n)
-{
-    vf sum[2] = {vf_set1(0.0f), vf_set1(0.0f)};
-    int64_t i = 0;
-    for (; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
-        sum[0] = sum[0] + vf_load(x + i);
-        sum[1] = sum[1] + vf_load(x + i + VF_LANES);
-    }
-    for (int v = 0; i < n; i += VF_LANES, v++)
-        sum[v] = sum[v] + vf_load_first(x + i, n - i < VF_LANES ? n - i : VF_LANES);
-    return vf_sum(sum[0] + sum[1]) / (float)n;
-}
-
-enum rdl_status RDL_ISA(rdl__k_mean_f32)(const struct rdl__kernel_call *call)
-{
-    const struct rdl__k_mean *p = call->params;
-    int64_t end = (int64_t)call->tile_end * p->tile_rows;
-    end = end < p->rows ? end : p->rows;
-    for (int64_t row = (int64_t)call->tile_begin * p->tile_rows; row < end; row++)
-        ((float *)call->bind[1])[row] =
-            mean_row((const float *)call->bind[0] + row * p->size, p->size);
-    return RDL_OK;
 }
 
 static void softmax_row(const float *x, float *y, int64_t n)
