@@ -7,7 +7,7 @@
 #include "base/size.h"
 #include "kernels/cpu/template/split.h"
 #include "kernels/gemm.h"
-#include "kernels/reduce.h"
+#include "kernels/pool.h"
 
 /* Multiply-adds of a tile, and the most output channels it takes. */
 #define TILE_WORK (1 << 23)

@@ -12,10 +12,11 @@
 #include "kernels/matmul.h"
 #include "kernels/move.h"
 #include "kernels/normalize.h"
+#include "kernels/pool.h"
 #include "kernels/recurrent.h"
 #include "kernels/reduce.h"
-#include "kernels/reduction.h"
 #include "kernels/resample.h"
+#include "kernels/softmax.h"
 
 /* X(name): the kernels that every instruction set has: rdl__k_NAME_f32_ISA. */
 #define RDL__K_F32_LIST(X)                                                                         \

@@ -1,102 +1,88 @@
 /*
- * Kernels that sum or compare along dimensions: pooling, means, softmax, normalisation.
+ * Kernels that fold a tensor along any set of its dimensions, that find the place of its largest
+ * element, or that sum along one.
  *
  * Threading: pure functions; see device/kernel.h.
  */
 #ifndef RDL_KERNELS_REDUCE_H
 #define RDL_KERNELS_REDUCE_H
 
-#include "kernels/conv.h"
+#include "device/kernel.h"
+#include "tensor/shape.h"
 
-enum rdl__k_pool_kind { RDL__K_POOL_MAX, RDL__K_POOL_AVERAGE, RDL__K_POOL_LP };
+/* X(NAME): foldings that the f32 kernels have. MAX and MIN give NaN if an element is one. DEVIATION is
+ * the square root of the mean of squares, and 1e-9 on top: a divisor that is not zero. */
+#define RDL__K_REDUCE_F32_LIST(X)                                                                  \
+    X(SUM) X(MEAN) X(L1) X(L2) X(SUM_SQUARE) X(MAX) X(MIN) X(PROD) X(DEVIATION)
+/* X(NAME): all. LOG_SUM_EXP subtracts the largest element first. Integers wrap; their means, roots and
+ * logarithms are cut towards zero. */
+#define RDL__K_REDUCE_LIST(X) RDL__K_REDUCE_F32_LIST(X) X(LOG_SUM) X(LOG_SUM_EXP)
+
+enum rdl__k_reduce_op {
+#define RDL__K_REDUCE_ENUM(name) RDL__K_REDUCE_##name,
+    RDL__K_REDUCE_LIST(RDL__K_REDUCE_ENUM)
+#undef RDL__K_REDUCE_ENUM
+};
 
 /**
- * Parameters of rdl__k_pool_*. Bindings: x [planes, in...], y [planes, out...], and for MAX the
- * indices (i64, NULL if nobody asks): the place of the largest element in the whole of x.
+ * Parameters of rdl__k_reduce_*. Bindings: x, y (C order of the kept dimensions).
  *
- * MAX begins at the smallest value and passes NaN over; places outside the image do not take part.
- * AVERAGE divides by the number of places inside the image, or with count_include_pad by those
- * inside the padded image. LP is the p-th root of the sum of |x| to the power p, inside the image.
+ * Neighbouring dimensions that are both kept or both folded are one here. Which they are is said by the
+ * axes alone, and never by a dimension's size, so that the order of a sum depends on the folded
+ * dimensions and on nothing else.
  */
-struct rdl__k_pool {
-    enum rdl__k_pool_kind kind;
-    enum rdl_dtype dtype; /* f32, f64; MAX also i8, u8 */
-    struct rdl__k_window window;
-    int64_t pad_end[3];
-    int64_t planes;
-    bool count_include_pad;
-    bool column_major; /* indices count the image's columns first */
-    int32_t n_spatial; /* for column_major */
-    int64_t p;         /* LP */
-    /* Set by the plan functions. */
-    int64_t tile_planes;
-    struct rdl__k_strips strips;
+struct rdl__k_reduce {
+    enum rdl__k_reduce_op op;
+    enum rdl_dtype dtype;
+    bool rows;                /* the last dimension is folded, else it is kept */
+    int32_t n_kept, n_folded; /* each at least 1 */
+    int64_t kept[RDL_MAX_RANK], kept_stride[RDL_MAX_RANK]; /* from the outermost on */
+    int64_t folded[RDL_MAX_RANK], folded_stride[RDL_MAX_RANK];
+    int64_t count; /* elements of y */
+    int64_t size;  /* elements of x that make one of y */
+    int64_t tile_elems;
 };
-size_t rdl__k_pool_ref_plan(struct rdl__k_pool *p);
-/** Source: ONNX MaxPool@1..22, AveragePool@7..22, LpPool@2..22. */
-enum rdl_status rdl__k_pool_ref(const struct rdl__kernel_call *call);
+/** Fills all but op and dtype; y must have elements. Returns the number of tiles. */
+size_t rdl__k_reduce_plan(struct rdl__k_reduce *p, const struct rdl__shape *x,
+                          const bool fold[RDL_MAX_RANK]);
+/** Whether the reference kernel takes this folding at this dtype: f32, f64, integers; bool for MAX and
+ * MIN. */
+bool rdl__k_reduce_takes(enum rdl__k_reduce_op op, enum rdl_dtype dtype);
+/** Whether the f32 kernels of the instruction sets have this folding. */
+bool rdl__k_reduce_f32_has(enum rdl__k_reduce_op op);
+/** Floats in double. Source: ONNX ReduceSum@1..13, ReduceMean@1..18 and their kin. */
+enum rdl_status rdl__k_reduce_ref(const struct rdl__kernel_call *call);
+/** f32. Sums are made of parts, so that their error grows with a part's length and the number of
+ * parts, not with their product. */
+enum rdl_status rdl__k_reduce_f32_portable(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_reduce_f32_avx2(const struct rdl__kernel_call *call);
+enum rdl_status rdl__k_reduce_f32_avx512(const struct rdl__kernel_call *call);
 
-/** Whether the f32 kernels take it: MAX in at most two dimensions, without indices. */
-bool rdl__k_pool_f32_takes(const struct rdl__k_pool *p);
-/** As rdl__k_conv_plan. */
-size_t rdl__k_pool_f32_plan(struct rdl__k_pool *p, size_t *scratch_bytes);
-enum rdl_status rdl__k_pool_f32_portable(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_pool_f32_avx2(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_pool_f32_avx512(const struct rdl__kernel_call *call);
-
-/**
- * Parameters of rdl__k_unpool: every element of x goes to the place that its index names, the last one
- * where several name the same; all other elements of y are zero. Indices count through an image of
- * `dims`, which lies at the beginning of y's dimensions; what lies outside y is left out.
- * Bindings: x [count], indices i64 [count], y [out...].
- */
-struct rdl__k_unpool {
-    int32_t elem_bytes; /* 1, 2, 4 or 8 */
-    int64_t count;
-    struct rdl__shape dims, out; /* of the same rank */
-    int64_t tile_elems;          /* set by the plan: elements of y */
+/** Parameters of rdl__k_arg. Bindings: x [outer, size, inner], y: i64 [outer, inner]; with `hard` y is
+ * like x, 1 at the place and 0 elsewhere. */
+struct rdl__k_arg {
+    enum rdl_dtype dtype; /* f32, f64 or an integer; hard: f32, f64 */
+    bool least;           /* the smallest element, else the largest */
+    bool last;            /* the last of equal ones, else the first */
+    bool hard;
+    int64_t outer, size, inner; /* size >= 1 */
+    int64_t tile_elems;         /* of [outer, inner] */
 };
-size_t rdl__k_unpool_plan(struct rdl__k_unpool *p);
-/** @return RDL_ERR_RUNTIME if an index is outside dims. Source: ONNX MaxUnpool@9..22. */
-enum rdl_status rdl__k_unpool(const struct rdl__kernel_call *call);
+size_t rdl__k_arg_plan(struct rdl__k_arg *p);
+bool rdl__k_arg_takes(enum rdl_dtype dtype);
+/** Passes NaN over, unless the first element is one. Source: ONNX ArgMax@1..13, ArgMin, Hardmax. */
+enum rdl_status rdl__k_arg(const struct rdl__kernel_call *call);
 
-/** Parameters of rdl__k_softmax_*. Bindings: x, y [outer, size, inner]; y may lie on x. */
-struct rdl__k_softmax {
-    enum rdl_dtype dtype; /* f32, f64 */
-    bool log;             /* LogSoftmax */
+/** Parameters of rdl__k_cumsum. Bindings: x, y [outer, size, inner]; y may lie on x. */
+struct rdl__k_cumsum {
+    enum rdl_dtype dtype; /* f32, f64, i32, i64, u32, u64 */
+    bool exclusive, reverse;
     int64_t outer, size, inner;
-    int64_t tile_outer;
+    int64_t blocks; /* of the inner elements, one a tile; set by the plan function */
 };
-size_t rdl__k_softmax_plan(struct rdl__k_softmax *p);
-/** exp(x - max) / sum, the sum in double. Source: ONNX Softmax@1..13, LogSoftmax. */
-enum rdl_status rdl__k_softmax_ref(const struct rdl__kernel_call *call);
-/** f32, inner 1, not log. */
-enum rdl_status rdl__k_softmax_f32_portable(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_softmax_f32_avx2(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_softmax_f32_avx512(const struct rdl__kernel_call *call);
-
-/** Parameters of rdl__k_norm_fold_ref. Bindings: scale, bias, mean, variance [channels], factor and
- * term [channels] (out): factor = scale / sqrt(variance + epsilon), term = bias - mean * factor. */
-struct rdl__k_norm_fold {
-    enum rdl_dtype dtype; /* f32, f64 */
-    int64_t channels;
-    float epsilon;
-};
-/** One tile. Computes in double. Source: ONNX BatchNormalization@7..15. */
-enum rdl_status rdl__k_norm_fold_ref(const struct rdl__kernel_call *call);
-
-/** Parameters of rdl__k_affine_*: y = x * factor[channel] + term[channel], product and sum rounded
- * apart. Bindings: x [batch, channels, size], factor, term, y; y may lie on x. */
-struct rdl__k_affine {
-    enum rdl_dtype dtype;  /* f32, f64 */
-    struct rdl__k_act act; /* f32 only */
-    int64_t batch, channels, size;
-    int64_t tile_planes;
-};
-size_t rdl__k_affine_plan(struct rdl__k_affine *p);
-enum rdl_status rdl__k_affine_ref(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_affine_f32_portable(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_affine_f32_avx2(const struct rdl__kernel_call *call);
-enum rdl_status rdl__k_affine_f32_avx512(const struct rdl__kernel_call *call);
+size_t rdl__k_cumsum_plan(struct rdl__k_cumsum *p);
+bool rdl__k_cumsum_takes(enum rdl_dtype dtype);
+/** Floats are summed in double; integers wrap. Source: ONNX CumSum@11..14. */
+enum rdl_status rdl__k_cumsum(const struct rdl__kernel_call *call);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Reference pooling and means. No state; any thread.
+ * Reference pooling. No state; any thread.
  */
-#include "kernels/reduce.h"
+#include "kernels/pool.h"
 
 #include <math.h>
 

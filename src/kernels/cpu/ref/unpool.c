@@ -1,7 +1,7 @@
 /*
  * MaxUnpool. Every tile looks at all indices and stores those that fall into it. No state; any thread.
  */
-#include "kernels/reduce.h"
+#include "kernels/pool.h"
 
 #include <string.h>
 

@@ -25,5 +25,5 @@
 #include "kernels/cpu/template/pool.inc.h"
 #include "kernels/cpu/template/recurrent.inc.h"
 #include "kernels/cpu/template/reduce.inc.h"
-#include "kernels/cpu/template/reduction.inc.h"
 #include "kernels/cpu/template/resample.inc.h"
+#include "kernels/cpu/template/softmax.inc.h"

@@ -4,7 +4,7 @@
 #ifndef RDL_KERNELS_CPU_TEMPLATE_NORMALIZE_INC_H
 #define RDL_KERNELS_CPU_TEMPLATE_NORMALIZE_INC_H
 
-#include "kernels/cpu/template/reduction.inc.h"
+#include "kernels/cpu/template/reduce.inc.h"
 #include "kernels/normalize.h"
 
 /* The sum of the squares of x - mean, of a part of a row. */

@@ -5,7 +5,7 @@
 #define RDL_KERNELS_CPU_TEMPLATE_POOL_INC_H
 
 #include "kernels/cpu/template/strips.inc.h"
-#include "kernels/reduce.h"
+#include "kernels/pool.h"
 
 static ALWAYS_INLINE void pool_vectors(const int nv, const struct rdl__k_pool *p, const float *rows,
                                        int64_t x, float *y)

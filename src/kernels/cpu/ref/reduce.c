@@ -1,7 +1,7 @@
 /*
  * Reference foldings, places of extremes and running sums. No state; any thread.
  */
-#include "kernels/reduction.h"
+#include "kernels/reduce.h"
 
 #include "kernels/cpu/ref/types.h"
 

@@ -1,8 +1,8 @@
 /*
  * Reference softmax and batch normalisation. No state; any thread.
  */
+#include "kernels/softmax.h"
 #include "kernels/cpu/ref/types.h"
-#include "kernels/reduce.h"
 
 #include <math.h>
 
