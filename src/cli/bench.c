@@ -324,12 +324,7 @@ int cli_bench(int argc, char **argv)
 {
     struct bench_options options = {
         .common = COMMON_DEFAULTS, .threads = {1, 2, 4, 8, 31}, .rows = 5, .seconds = 2};
-    const struct argp parser = {.options = option_table,
-                                .parser = parse_option,
-                                .args_doc = "MODEL",
-                                .doc = documentation,
-                                .children = common_children};
-    argp_parse(&parser, argc, argv, 0, NULL, &options);
+    common_parse(argc, argv, option_table, parse_option, documentation, &options);
     struct bench *bench = calloc(1, sizeof *bench);
     struct rdl_error error = {.message = "out of memory"};
     enum rdl_status status = RDL_ERR_NO_MEMORY;

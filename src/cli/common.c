@@ -61,6 +61,17 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 static const struct argp parser = {.options = option_table, .parser = parse_option};
 const struct argp_child common_children[] = {{&parser, 0, NULL, 0}, {0}};
 
+void common_parse(int argc, char **argv, const struct argp_option *options, argp_parser_t parse,
+                  const char *documentation, void *out)
+{
+    const struct argp whole = {.options = options,
+                               .parser = parse,
+                               .args_doc = "MODEL",
+                               .doc = documentation,
+                               .children = common_children};
+    argp_parse(&whole, argc, argv, 0, NULL, out);
+}
+
 void common_fini(struct common *common)
 {
     inputs_wish_fini(&common->wish);

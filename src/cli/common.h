@@ -25,6 +25,11 @@ extern const struct argp_child common_children[];
 /** Says that an option's argument is wrong and ends the process; RDL_OK: does nothing. */
 void common_check(struct argp_state *state, enum rdl_status status, const struct rdl_error *error);
 
+/** Parses the line of a command on MODEL: its own options, for which parse gets `out` as its input, and
+ * the shared ones. Ends the process where the line is wrong. */
+void common_parse(int argc, char **argv, const struct argp_option *options, argp_parser_t parse,
+                  const char *documentation, void *out);
+
 void common_fini(struct common *common);
 
 #endif

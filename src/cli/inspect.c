@@ -340,12 +340,7 @@ static enum rdl_status inspect(const struct inspect_options *options, struct ins
 int cli_inspect(int argc, char **argv)
 {
     struct inspect_options options = {.common = COMMON_DEFAULTS};
-    const struct argp parser = {.options = option_table,
-                                .parser = parse_option,
-                                .args_doc = "MODEL",
-                                .doc = documentation,
-                                .children = common_children};
-    argp_parse(&parser, argc, argv, 0, NULL, &options);
+    common_parse(argc, argv, option_table, parse_option, documentation, &options);
     struct inspection found = {0};
     struct rdl_error error = {.message = ""};
     const enum rdl_status status = inspect(&options, &found, &error);

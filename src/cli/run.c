@@ -220,12 +220,7 @@ static enum rdl_status run_model(const struct run_options *options, const char *
 int cli_run(int argc, char **argv)
 {
     struct run_options options = {.common = COMMON_DEFAULTS};
-    const struct argp parser = {.options = option_table,
-                                .parser = parse_option,
-                                .args_doc = "MODEL",
-                                .doc = documentation,
-                                .children = common_children};
-    argp_parse(&parser, argc, argv, 0, NULL, &options);
+    common_parse(argc, argv, option_table, parse_option, documentation, &options);
     struct rdl_error error = {.message = ""};
     const char *place = options.common.model;
     enum rdl_status status = run_model(&options, &place, &error);
