@@ -37,7 +37,7 @@ static int32_t scalar(struct work *w, float value)
     return maker_scalar(w->graph, "c", value);
 }
 
-/* 0.5 x (1 + g), its products in one of three orders. */
+/* 0.5 x (1 + g), its products in one of four orders. */
 static int32_t outer_product(struct work *w, int32_t g, int order)
 {
     struct rdl__graph *graph = w->graph;
@@ -47,8 +47,11 @@ static int32_t outer_product(struct work *w, int32_t g, int order)
         return MAKER_NODE(graph, "Mul", "y", MAKER_NODE(graph, "Mul", "m", w->x, sum), half);
     case 1:
         return MAKER_NODE(graph, "Mul", "y", MAKER_NODE(graph, "Mul", "m", w->x, half), sum);
-    default:
+    case 2:
         return MAKER_NODE(graph, "Mul", "y", w->x, MAKER_NODE(graph, "Mul", "m", half, sum));
+    default:
+        return MAKER_NODE(graph, "Div", "y", MAKER_NODE(graph, "Mul", "m", w->x, sum),
+                          scalar(w, 2));
     }
 }
 
@@ -86,7 +89,7 @@ static void expect_gelu(struct work *w, int32_t y, const char *form)
 static void gelu_is_found_in_every_order(void **state)
 {
     (void)state;
-    for (int order = 0; order < 3; order++)
+    for (int order = 0; order < 4; order++)
         for (int form = 0; form < 2; form++) {
             struct work w;
             begin(&w);

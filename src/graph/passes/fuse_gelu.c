@@ -4,7 +4,6 @@
  * Nothing else uses what lies between. Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016;
  * ONNX Gelu@20.
  */
-#include "base/mem.h"
 #include "graph/passes/product.h"
 
 #define HALF_ROOT 0.70710678118654752440 /* 1 / sqrt 2 */
@@ -86,56 +85,32 @@ static const char *form_of(const struct place *place, int32_t value)
     return error != RDL__NO_VALUE && is_erf_argument(place, error) ? "none" : NULL;
 }
 
-/* The form of the Gelu that node is, and its x; NULL if it is something else. */
-static const char *match(const struct rdl__graph *graph, const struct rdl__fact *facts,
-                         const struct rdl__node *node, int32_t *x)
+/* The x of which node is the Gelu; RDL__NO_VALUE if it is something else. */
+static int32_t match(const struct rdl__graph *graph, const struct rdl__fact *facts,
+                     const struct rdl__node *node, struct rdl__attr *attr)
 {
-    for (uint32_t i = 0; i < 2; i++)
-        if (node->inputs[i] == RDL__NO_VALUE)
-            return NULL;
+    if (node->outputs[0] == RDL__NO_VALUE)
+        return RDL__NO_VALUE;
     const int32_t rank = facts[node->outputs[0]].min_rank;
     const struct rdl__product product = rdl__product_of(graph, node, rank);
     if (product.n != 2 || !rdl__is_near(product.constant, 0.5))
-        return NULL;
+        return RDL__NO_VALUE;
     for (int i = 0; i < 2; i++) {
-        *x = product.factor[i];
-        if (facts[*x].dtype != RDL_F32 || facts[*x].min_rank == 0)
-            continue;
-        const struct place place = {graph, *x, facts[*x].min_rank};
+        const struct place place = {graph, product.factor[i], facts[product.factor[i]].min_rank};
         const char *form = form_of(&place, product.factor[1 - i]);
         /* No constant may have given the product dimensions that x lacks. */
-        if (form != NULL && (rank <= place.rank))
-            return form;
+        if (form == NULL || rank > place.rank)
+            continue;
+        *attr = (struct rdl__attr){
+            .name = "approximate", .type = RDL__ATTR_STRING, .count = 1, .s = {form, 4}};
+        return place.x;
     }
-    return NULL;
+    return RDL__NO_VALUE;
 }
 
 enum rdl_status rdl__pass_fuse_gelu(struct rdl__graph *graph,
                                     const struct rdl__pass_context *context, bool *changed)
 {
     /* Whatever opset the file has: the operator came with 20. */
-    const struct rdl__op *op = context->find("", "Gelu", 20);
-    if (op == NULL)
-        return RDL_OK;
-    struct rdl__fact *facts = rdl__find_facts(graph);
-    if (facts == NULL)
-        return rdl__pass_no_memory(context);
-    enum rdl_status status = RDL_OK;
-    for (uint32_t i = 0; i < graph->n_nodes && status == RDL_OK; i++) {
-        struct rdl__node *node = graph->nodes[i];
-        int32_t x;
-        if (!rdl__node_is(node, "Mul") || node->activation.kind != RDL__ACT_NONE ||
-            node->outputs[0] == RDL__NO_VALUE)
-            continue;
-        const char *form = match(graph, facts, node, &x);
-        if (form == NULL)
-            continue;
-        const struct rdl__attr attr = {
-            .name = "approximate", .type = RDL__ATTR_STRING, .count = 1, .s = {form, 4}};
-        if (!rdl__become_unary(graph, node, op, x, &attr))
-            status = rdl__pass_no_memory(context);
-        *changed = true;
-    }
-    rdl__free(facts);
-    return status;
+    return rdl__fuse_products(graph, context, context->find("", "Gelu", 20), match, changed);
 }

@@ -5,7 +5,6 @@
  * products that nothing else uses are taken apart. Two factors of which one is made of the other are a
  * hard-swish.
  */
-#include "base/mem.h"
 #include "graph/passes/product.h"
 
 /* Whether value is clip(x + 3, 0, 6). */
@@ -31,8 +30,11 @@ static bool is_hard_sigmoid(const struct rdl__graph *graph, int32_t value, int32
 }
 
 /* The x of which node is the hard-swish; RDL__NO_VALUE if it is something else. */
-static int32_t match(const struct rdl__graph *graph, const struct rdl__node *node)
+static int32_t match(const struct rdl__graph *graph, const struct rdl__fact *facts,
+                     const struct rdl__node *node, struct rdl__attr *attr)
 {
+    (void)facts;
+    (void)attr;
     const struct rdl__product product = rdl__product_of(graph, node, 1);
     if (product.n != 2)
         return RDL__NO_VALUE;
@@ -50,26 +52,5 @@ enum rdl_status rdl__pass_fuse_hard_swish(struct rdl__graph *graph,
                                           const struct rdl__pass_context *context, bool *changed)
 {
     /* Whatever opset the file has: the operator came with 14. */
-    const struct rdl__op *op = context->find("", "HardSwish", 14);
-    if (op == NULL)
-        return RDL_OK;
-    struct rdl__fact *facts = rdl__find_facts(graph);
-    if (facts == NULL)
-        return rdl__pass_no_memory(context);
-    enum rdl_status status = RDL_OK;
-    for (uint32_t i = 0; i < graph->n_nodes && status == RDL_OK; i++) {
-        struct rdl__node *node = graph->nodes[i];
-        if (node->activation.kind != RDL__ACT_NONE ||
-            (!rdl__node_is(node, "Mul") && !rdl__node_is(node, "Div")))
-            continue;
-        const int32_t x = match(graph, node);
-        /* A constant [1] would give a scalar x a dimension. */
-        if (x == RDL__NO_VALUE || facts[x].dtype != RDL_F32 || facts[x].min_rank == 0)
-            continue;
-        if (!rdl__become_unary(graph, node, op, x, NULL))
-            status = rdl__pass_no_memory(context);
-        *changed = true;
-    }
-    rdl__free(facts);
-    return status;
+    return rdl__fuse_products(graph, context, context->find("", "HardSwish", 14), match, changed);
 }

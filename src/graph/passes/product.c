@@ -3,6 +3,8 @@
  */
 #include "graph/passes/product.h"
 
+#include "base/mem.h"
+
 #include <math.h>
 
 /* Products within products: x * (t * (1/6)) has two. */
@@ -63,4 +65,32 @@ struct rdl__product rdl__product_of_value(const struct rdl__graph *graph, int32_
     if (node != NULL)
         return rdl__product_of(graph, node, rank);
     return (struct rdl__product){.factor = {value}, .n = 1, .constant = 1};
+}
+
+enum rdl_status rdl__fuse_products(struct rdl__graph *graph,
+                                   const struct rdl__pass_context *context,
+                                   const struct rdl__op *op, rdl__match_fn match, bool *changed)
+{
+    if (op == NULL)
+        return RDL_OK;
+    struct rdl__fact *facts = rdl__find_facts(graph);
+    if (facts == NULL)
+        return rdl__pass_no_memory(context);
+    enum rdl_status status = RDL_OK;
+    for (uint32_t i = 0; i < graph->n_nodes && status == RDL_OK; i++) {
+        struct rdl__node *node = graph->nodes[i];
+        if (node->activation.kind != RDL__ACT_NONE ||
+            (!rdl__node_is(node, "Mul") && !rdl__node_is(node, "Div")))
+            continue;
+        struct rdl__attr attr = {.name = NULL};
+        const int32_t x = match(graph, facts, node, &attr);
+        /* A constant [1] would give a scalar x a dimension. */
+        if (x == RDL__NO_VALUE || facts[x].dtype != RDL_F32 || facts[x].min_rank == 0)
+            continue;
+        if (!rdl__become_unary(graph, node, op, x, attr.name != NULL ? &attr : NULL))
+            status = rdl__pass_no_memory(context);
+        *changed = true;
+    }
+    rdl__free(facts);
+    return status;
 }

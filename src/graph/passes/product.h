@@ -23,6 +23,18 @@ struct rdl__product rdl__product_of(const struct rdl__graph *graph, const struct
 struct rdl__product rdl__product_of_value(const struct rdl__graph *graph, int32_t value,
                                           int32_t rank);
 
+/**
+ * Says of which x a Mul or Div is a function of one input, an f32 of at least one dimension; RDL__NO_VALUE
+ * if it is something else. attr, zeroed, receives an attribute of that function's node if it needs one.
+ */
+typedef int32_t (*rdl__match_fn)(const struct rdl__graph *graph, const struct rdl__fact *facts,
+                                 const struct rdl__node *node, struct rdl__attr *attr);
+
+/** Makes every product that matches a call of op; op NULL: none. @return RDL_ERR_NO_MEMORY */
+enum rdl_status rdl__fuse_products(struct rdl__graph *graph,
+                                   const struct rdl__pass_context *context,
+                                   const struct rdl__op *op, rdl__match_fn match, bool *changed);
+
 /** Whether a constant is the one of a formula, as far as exporters round. */
 bool rdl__is_near(double value, double expected);
 
