@@ -3,6 +3,9 @@
  */
 #include "kernels/walk.h"
 
+/* Elements of a tile. */
+#define TILE_ELEMS 16384
+
 /* The analyser does not know that rank <= RDL_MAX_RANK.
  * NOLINTBEGIN(clang-analyzer-security.ArrayBound) */
 
@@ -51,4 +54,18 @@ void rdl__k_walk_broadcast(struct rdl__k_walk *walk, int operand, const struct r
         const int32_t own = i - (walk->rank - shape->rank);
         walk->stride[operand][i] = own < 0 || shape->dims[own] == 1 ? 0 : strides[own];
     }
+}
+
+size_t rdl__k_walk_plan(struct rdl__k_walk *walk, const struct rdl__shape *const *in, int n,
+                        const struct rdl__shape *out, int64_t *count, int64_t *tile_elems)
+{
+    *walk = (struct rdl__k_walk){.rank = out->rank};
+    for (int32_t i = 0; i < out->rank; i++)
+        walk->dims[i] = out->dims[i];
+    for (int o = 0; o < n; o++)
+        rdl__k_walk_broadcast(walk, o, in[o]);
+    rdl__k_walk_merge(walk);
+    *count = (int64_t)rdl__shape_count(out);
+    *tile_elems = TILE_ELEMS;
+    return (size_t)((*count + TILE_ELEMS - 1) / TILE_ELEMS);
 }

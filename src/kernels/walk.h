@@ -27,6 +27,13 @@ void rdl__k_walk_merge(struct rdl__k_walk *walk);
  * walk's dims (numpy rules: aligned at the last dimension, 0 where it has 1). */
 void rdl__k_walk_broadcast(struct rdl__k_walk *walk, int operand, const struct rdl__shape *shape);
 
+/**
+ * Makes the walk of operands in [n] that broadcast to out, merged, with *count elements in tiles of
+ * *tile_elems. Returns the number of tiles.
+ */
+size_t rdl__k_walk_plan(struct rdl__k_walk *walk, const struct rdl__shape *const *in, int n,
+                        const struct rdl__shape *out, int64_t *count, int64_t *tile_elems);
+
 /** A run of a walk: elements along its last dimension. */
 struct rdl__k_run {
     int64_t at;                           /* number of the first among all elements of the walk */

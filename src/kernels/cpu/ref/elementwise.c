@@ -21,15 +21,8 @@ static size_t tiles_of(int64_t count)
 size_t rdl__k_binary_plan(struct rdl__k_binary *params, const struct rdl__shape *a,
                           const struct rdl__shape *b, const struct rdl__shape *out)
 {
-    params->walk = (struct rdl__k_walk){.rank = out->rank};
-    for (int32_t i = 0; i < out->rank; i++)
-        params->walk.dims[i] = out->dims[i];
-    rdl__k_walk_broadcast(&params->walk, 0, a);
-    rdl__k_walk_broadcast(&params->walk, 1, b);
-    rdl__k_walk_merge(&params->walk);
-    params->count = (int64_t)rdl__shape_count(out);
-    params->tile_elems = TILE_ELEMS;
-    return tiles_of(params->count);
+    const struct rdl__shape *const in[] = {a, b};
+    return rdl__k_walk_plan(&params->walk, in, 2, out, &params->count, &params->tile_elems);
 }
 
 size_t rdl__k_unary_plan(struct rdl__k_unary *params, int64_t count)

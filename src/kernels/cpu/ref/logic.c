@@ -10,33 +10,13 @@
 
 /* Types are arguments of the macros here. NOLINTBEGIN(bugprone-macro-parentheses) */
 
-/* Elements of a tile. */
-#define TILE_ELEMS 16384
-
-static size_t tiles_of(int64_t count)
-{
-    return (size_t)((count + TILE_ELEMS - 1) / TILE_ELEMS);
-}
-
-static void walk_begin(struct rdl__k_walk *walk, const struct rdl__shape *out)
-{
-    *walk = (struct rdl__k_walk){.rank = out->rank};
-    for (int32_t i = 0; i < out->rank; i++)
-        walk->dims[i] = out->dims[i];
-}
-
 /* ---------------------------------------------------------------------------------------- compare */
 
 size_t rdl__k_compare_plan(struct rdl__k_compare *params, const struct rdl__shape *a,
                            const struct rdl__shape *b, const struct rdl__shape *out)
 {
-    walk_begin(&params->walk, out);
-    rdl__k_walk_broadcast(&params->walk, 0, a);
-    rdl__k_walk_broadcast(&params->walk, 1, b);
-    rdl__k_walk_merge(&params->walk);
-    params->count = (int64_t)rdl__shape_count(out);
-    params->tile_elems = TILE_ELEMS;
-    return tiles_of(params->count);
+    const struct rdl__shape *const in[] = {a, b};
+    return rdl__k_walk_plan(&params->walk, in, 2, out, &params->count, &params->tile_elems);
 }
 
 /* A run of n elements: strides of a and b are 0 or 1. */
@@ -129,13 +109,7 @@ enum rdl_status rdl__k_compare(const struct rdl__kernel_call *call)
 size_t rdl__k_where_plan(struct rdl__k_where *params, const struct rdl__shape *const in[3],
                          const struct rdl__shape *out)
 {
-    walk_begin(&params->walk, out);
-    for (int i = 0; i < 3; i++)
-        rdl__k_walk_broadcast(&params->walk, i, in[i]);
-    rdl__k_walk_merge(&params->walk);
-    params->count = (int64_t)rdl__shape_count(out);
-    params->tile_elems = TILE_ELEMS;
-    return tiles_of(params->count);
+    return rdl__k_walk_plan(&params->walk, in, 3, out, &params->count, &params->tile_elems);
 }
 
 #define WHERE_EACH(ic, ix, iy)                                                                     \
