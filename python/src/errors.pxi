@@ -119,6 +119,9 @@ cdef dict _errors = {
     <int>RDL_ERR_INTERNAL: InternalError,
 }
 
+for _kind in [Error, *_errors.values()]:
+    _kind.__module__ = "raddle"
+
 
 cdef object _exception(rdl_status status, str message):
     """The exception for a status, with a message or the status's own text."""
