@@ -59,7 +59,8 @@ cdef class Model:
     """A loaded model; `load` makes one. Any number of threads may call it at the same time.
 
     inputs, outputs  tuples of `Port`, in the order of the file
-    metadata         a dict of strings: producer, opset, and the file's own entries
+    metadata         a dict of strings: producer, graph, opset, ir_version, and the file's own entries
+    custom_metadata  the file's own entries alone
     device           the `Device` that it runs on
 
     Inputs are arrays of any kind that lends memory (NumPy, DLPack such as PyTorch's, the buffer protocol);
@@ -73,6 +74,7 @@ cdef class Model:
     cdef readonly tuple inputs
     cdef readonly tuple outputs
     cdef readonly dict metadata
+    cdef readonly dict custom_metadata
     cdef readonly object node_count, compiled_node_count, weight_bytes
     cdef dict _input_index, _output_index
 
@@ -104,10 +106,14 @@ cdef class Model:
                                  for index in range(rdl_model_info_input_count(info))])
             self.outputs = tuple([_port_of(rdl_model_info_output(info, index))
                                   for index in range(rdl_model_info_output_count(info))])
-            self.metadata = {}
+            self.metadata, self.custom_metadata = {}, {}
             for index in range(rdl_model_info_metadata_count(info)):
                 if rdl_model_info_metadata(info, index, &key, &value):
-                    self.metadata[key.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+                    name = key.decode("utf-8", "replace")
+                    self.metadata[name] = value.decode("utf-8", "replace")
+                    # The library's own come first: four, and the opset of each further domain.
+                    if index >= 4 and (self.custom_metadata or not name.startswith("opset ")):
+                        self.custom_metadata[name] = self.metadata[name]
             self.node_count = rdl_model_info_node_count(info)
             self.compiled_node_count = rdl_model_info_compiled_node_count(info)
             self.weight_bytes = rdl_model_info_weight_bytes(info)

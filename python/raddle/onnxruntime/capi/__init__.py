@@ -1,0 +1,3 @@
+"""The part of onnxruntime.capi that programs use: its exceptions."""
+
+from . import onnxruntime_pybind11_state as onnxruntime_pybind11_state
