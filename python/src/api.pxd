@@ -167,10 +167,6 @@ cdef extern from "raddle/raddle.h" nogil:
     const int64_t *rdl_tensor_strides(const rdl_tensor *tensor)
     size_t rdl_tensor_count(const rdl_tensor *tensor)
     void *rdl_tensor_data(const rdl_tensor *tensor)
-    rdl_status rdl_tensor_get_string(const rdl_tensor *tensor, size_t index,
-                                     const char **out_bytes, size_t *out_size)
-    rdl_status rdl_tensor_set_string(rdl_tensor *tensor, size_t index, const char *bytes,
-                                     size_t size)
     enum rdl_value_kind:
         RDL_VALUE_TENSOR
         RDL_VALUE_SEQUENCE

@@ -30,7 +30,7 @@ cdef class _Arguments:
     """Owns the values of a call and the buffers under them; both live until this object goes.
 
     Arrays lend their memory by the buffer protocol or DLPack; what cannot be lent as it stands (lists,
-    negative strides, foreign byte order, strings) is copied.
+    negative strides, foreign byte order) is copied.
     """
 
     cdef size_t n_inputs, n_outputs, n_views
@@ -109,8 +109,6 @@ cdef class _Arguments:
         tensor = self.wrap_buffer(given, 0)
         if tensor == NULL:
             given = numpy.asarray(given)
-            if given.dtype.kind in "OUST":
-                return _value_over(_tensor_of_strings(given))
             tensor = self.wrap_buffer(_lendable(given), 0)
             if tensor == NULL:
                 raise TypeError(f"no data type for elements of {given.dtype}")
@@ -246,9 +244,7 @@ cdef object _lendable(array):
 
 cdef object _array_of(given, rdl_dtype wanted):
     """An array of what is no array; numbers take the data type that the model wants."""
-    if wanted == RDL_STRING:
-        return numpy.asarray(given, dtype=object)
-    if wanted == RDL_DTYPE_NONE or wanted == RDL_BF16 or hasattr(given, "dtype"):
+    if wanted == RDL_DTYPE_NONE or wanted == RDL_BF16 or wanted == RDL_STRING or hasattr(given, "dtype"):
         return numpy.asarray(given)
     return numpy.asarray(given, dtype=_DTYPES[<int>wanted])
 
@@ -290,34 +286,12 @@ cdef rdl_value *_copied_value(object given, rdl_dtype wanted) except NULL:
     cdef rdl_tensor *tensor
     cdef rdl_value *lent
     array = _array_of(given, wanted)
-    if array.dtype.kind in "OUST":
-        return _value_over(_tensor_of_strings(array))
     one = _Arguments(1, 0)
     one.inputs[0] = one.value_of(array, RDL_VALUE_TENSOR, wanted)
     lent = one.inputs[0]
     tensor = _new_tensor(rdl_tensor_dtype(rdl_value_tensor(lent)), array.shape)
     _check(rdl_tensor_copy(rdl_value_tensor(lent), tensor, &error), &error)
     return _value_over(tensor)
-
-
-cdef rdl_tensor *_tensor_of_strings(array) except NULL:
-    cdef rdl_tensor *tensor = _new_tensor(RDL_STRING, array.shape)
-    cdef size_t index = 0
-    cdef bytes text
-    try:
-        for item in array.flat:
-            if isinstance(item, str):
-                text = item.encode("utf-8", "surrogateescape")
-            elif isinstance(item, bytes):
-                text = item
-            else:
-                raise TypeError(f"element {index} is no string but {type(item).__name__}")
-            _check(rdl_tensor_set_string(tensor, index, text, len(text)))
-            index += 1
-    except BaseException:
-        rdl_tensor_release(tensor)
-        raise
-    return tensor
 
 
 cdef rdl_tensor *_tensor_from_dlpack(object given) except NULL:

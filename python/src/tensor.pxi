@@ -176,28 +176,12 @@ cdef Tensor _tensor_over(rdl_tensor *tensor):
     return made
 
 
-cdef object _strings_of(rdl_tensor *tensor):
-    """An array of str with the elements of a STRING tensor."""
-    cdef const char *text
-    cdef size_t size, index
-    found = []
-    for index in range(rdl_tensor_count(tensor)):
-        _check(rdl_tensor_get_string(tensor, index, &text, &size))
-        found.append(text[:size].decode("utf-8", "surrogateescape"))
-    shape = [rdl_tensor_dims(tensor)[axis] for axis in range(rdl_tensor_rank(tensor))]
-    array = numpy.empty(len(found), dtype=object)
-    array[:] = found
-    return array.reshape(shape)
-
-
 cdef object _object_of(rdl_value *value):
     """The Python object for a value: an array, a list (sequence), or None (an empty optional)."""
     cdef rdl_tensor *tensor
     cdef size_t index
     if rdl_value_get_kind(value) == RDL_VALUE_TENSOR:
         tensor = rdl_value_tensor(value)
-        if rdl_tensor_dtype(tensor) == RDL_STRING:
-            return _strings_of(tensor)
         made = _tensor_over(tensor)
         return made if _format(rdl_tensor_dtype(tensor)) == NULL else numpy.asarray(made)
     if rdl_value_get_kind(value) == RDL_VALUE_SEQUENCE:

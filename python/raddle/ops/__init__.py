@@ -37,7 +37,6 @@ _ELEMENT_TYPES = {
     "uint32": TensorProto.UINT32,
     "uint64": TensorProto.UINT64,
     "bool": TensorProto.BOOL,
-    "object": TensorProto.STRING,
 }
 
 _KIND = onnx.defs.OpSchema.AttrType
@@ -100,8 +99,7 @@ def _keep(key, model):
 
 
 def _dtype(value):
-    name = str(value.dtype).removeprefix("torch.")
-    return "object" if name.startswith(("<U", "|S", "StringDType")) else name
+    return str(value.dtype).removeprefix("torch.")
 
 
 def _hashable(value):
