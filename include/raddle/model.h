@@ -100,9 +100,9 @@ RDL_API const struct rdl_port *rdl_model_info_input(const struct rdl_model_info 
                                                     size_t index);
 RDL_API const struct rdl_port *rdl_model_info_output(const struct rdl_model_info *info,
                                                      size_t index);
-/** Metadata: number of entries, and entry `index` (false if out of range). The first are "producer",
- * "graph", "opset", "ir_version", and "opset DOMAIN" for each other domain; the model's own entries follow
- * under their names. */
+/** Metadata: number of entries, and entry `index` (false if out of range). The first five are
+ * "producer", "producer_version", "graph", "opset" and "ir_version", then "opset DOMAIN" for each other
+ * domain; the model's own entries follow under their names. */
 RDL_API size_t rdl_model_info_metadata_count(const struct rdl_model_info *info);
 RDL_API bool rdl_model_info_metadata(const struct rdl_model_info *info, size_t index,
                                      const char **key, const char **value);

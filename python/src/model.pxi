@@ -59,7 +59,7 @@ cdef class Model:
     """A loaded model; `load` makes one. Any number of threads may call it at the same time.
 
     inputs, outputs  tuples of `Port`, in the order of the file
-    metadata         a dict of strings: producer, graph, opset, ir_version, and the file's own entries
+    metadata         a dict of strings: producer, graph, opset and others, and the file's own entries
     custom_metadata  the file's own entries alone
     device           the `Device` that it runs on
 
@@ -111,8 +111,8 @@ cdef class Model:
                 if rdl_model_info_metadata(info, index, &key, &value):
                     name = key.decode("utf-8", "replace")
                     self.metadata[name] = value.decode("utf-8", "replace")
-                    # The library's own come first: four, and the opset of each further domain.
-                    if index >= 4 and (self.custom_metadata or not name.startswith("opset ")):
+                    # The library's own come first: five, and the opset of each further domain.
+                    if index >= 5 and (self.custom_metadata or not name.startswith("opset ")):
                         self.custom_metadata[name] = self.metadata[name]
             self.node_count = rdl_model_info_node_count(info)
             self.compiled_node_count = rdl_model_info_compiled_node_count(info)

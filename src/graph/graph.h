@@ -138,7 +138,7 @@ struct rdl__graph {
     const struct rdl__opset *opsets; /* [n_opsets] of the other domains; the same in subgraphs */
     uint32_t n_opsets;
     int64_t ir_version;
-    const char *producer;
+    const char *producer, *producer_version;
     struct rdl__text_pair *metadata; /* [n_metadata] */
     uint32_t n_metadata;
     struct rdl__graph *outer; /* the graph that holds this subgraph; NULL at the top */

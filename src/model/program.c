@@ -202,8 +202,9 @@ static enum rdl_status clone_metadata(struct compile *compile)
     const struct rdl__graph *graph = compile->graph;
     struct rdl__program *program = compile->program;
     program->metadata = RDL__ARENA_ARRAY(compile->arena, struct rdl__text_pair,
-                                         (size_t)graph->n_metadata + graph->n_opsets + 4);
+                                         (size_t)graph->n_metadata + graph->n_opsets + 5);
     if (program->metadata == NULL || !add_metadata(compile, "producer", graph->producer) ||
+        !add_metadata(compile, "producer_version", graph->producer_version) ||
         !add_metadata(compile, "graph", graph->name) ||
         !add_version(compile, "opset", graph->opset) ||
         !add_version(compile, "ir_version", graph->ir_version))

@@ -702,21 +702,7 @@ static enum rdl_status take_facts(struct importer *importer, struct rdl__graph *
     const struct rdl__list list = model->metadata_props;
     graph->ir_version = model->ir_version;
     RDL_TRY(copy_text(importer, model->producer_name, &graph->producer));
-    if (model->producer_version.size_bytes > 0) {
-        const struct rdl__span name = model->producer_name, version = model->producer_version;
-        size_t size;
-        char *text = NULL;
-        if (rdl__add_size(name.size_bytes, version.size_bytes, &size) &&
-            rdl__add_size(size, 2, &size))
-            text = rdl__arena_zeroed(importer->arena, size, 1);
-        if (text == NULL)
-            return no_memory(importer);
-        if (name.size_bytes > 0)
-            memcpy(text, name.bytes, name.size_bytes);
-        text[name.size_bytes] = ' ';
-        memcpy(text + name.size_bytes + 1, version.bytes, version.size_bytes);
-        graph->producer = text;
-    }
+    RDL_TRY(copy_text(importer, model->producer_version, &graph->producer_version));
     graph->metadata = RDL__ARENA_ARRAY(importer->arena, struct rdl__text_pair, list.n);
     if (graph->metadata == NULL)
         return no_memory(importer);

@@ -84,13 +84,14 @@ static void graph_is_told_as_it_is_after_fusion(void **state)
     assert_false(rdl_model_info_node(info, rdl_model_info_all_node_count(info), &node));
     const char *key, *value;
     const char *const expected[][2] = {
-        {"producer", ""}, {"graph", "g"}, {"opset", "17"}, {"ir_version", "8"}};
-    for (size_t i = 0; i < 4; i++) {
+        {"producer", ""}, {"producer_version", ""}, {"graph", "g"}, {"opset", "17"},
+        {"ir_version", "8"}};
+    for (size_t i = 0; i < 5; i++) {
         assert_true(rdl_model_info_metadata(info, i, &key, &value));
         assert_string_equal(key, expected[i][0]);
         assert_string_equal(value, expected[i][1]);
     }
-    assert_false(rdl_model_info_metadata(info, 4, &key, &value));
+    assert_false(rdl_model_info_metadata(info, 5, &key, &value));
     assert_int_equal(rdl_model_info_parameter_count(info), 12);
     assert_int_equal(rdl_model_info_parameter_bytes(info), 48);
     rdl_model_info_release(info);

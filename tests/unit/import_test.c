@@ -120,7 +120,8 @@ static void import_good_model_is_whole(void **state)
     assert_string_equal(graph->name, "g");
     assert_int_equal(graph->opset, 17);
     assert_int_equal(graph->ir_version, 8);
-    assert_string_equal(graph->producer, "maker 1.2");
+    assert_string_equal(graph->producer, "maker");
+    assert_string_equal(graph->producer_version, "1.2");
     assert_int_equal(graph->n_opsets, 1);
     assert_string_equal(graph->opsets[0].domain, "com.example");
     assert_int_equal(graph->opsets[0].version, 3);
