@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build demo test test-full bench install check format setup clean
+.PHONY: all build demo test test-full test-torch bench install check format setup clean
 
 all: build
 
@@ -23,6 +23,11 @@ test:
 test-full:
 	@tools/setup test check
 	@tools/run_tests full
+
+test-torch:
+	@tools/setup torch
+	@.cache/torch/bin/python -m pip --disable-pip-version-check --quiet install --force-reinstall --no-deps .
+	@.cache/torch/bin/python -m pytest -q tests/python/test_torch.py
 
 bench:
 	@tools/setup bench

@@ -176,7 +176,7 @@ def test_what_cannot_be_done_is_said():
 
     with pytest.raises(raddle.UnsupportedError, match="writes into its inputs"):
         torch.compile(writes, backend="raddle")(x)
-    with pytest.raises(TypeError, match="no option 'colour'"):
+    with pytest.raises(Exception, match="no option 'colour'"):  # in torch.compile's own exception
         torch.compile(unknown, backend="raddle", options={"colour": 1})(x)
 
 

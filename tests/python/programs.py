@@ -1,4 +1,4 @@
-"""packages.py DOOR PICTURES: what programs that no one here wrote say through onnxruntime's interface.
+"""programs.py DOOR PICTURES: what programs that no one here wrote say through onnxruntime's interface.
 
 DOOR is onnxruntime or raddle. RapidOCR reads a page made of text lines, Magika names the kinds of some files. One
 JSON object on stdout.
@@ -50,7 +50,7 @@ def name_kinds():
         "tools/setup",
         "tools/run_tests",
         "pyproject.toml",
-        "tests/python/packages.py",
+        "tests/python/programs.py",
     ]
     samples = [(ROOT / name).read_bytes() for name in files]
     samples.append(json.dumps({"numbers": list(range(500))}).encode())
