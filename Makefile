@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build demo test test-full test-torch bench install check format setup clean
+.PHONY: all build demo test test-full test-torch docs bench install check format setup clean
 
 all: build
 
@@ -13,8 +13,8 @@ build:
 
 demo:
 	@tools/setup demo
-	@tools/run_tests --compile --build release
-	@.venv/bin/python tools/demo.py build/release
+	@tools/run_tests --compile --build release --build python
+	@.venv/bin/python tools/demo.py build/release build/python
 
 test:
 	@tools/setup test
@@ -28,6 +28,11 @@ test-torch:
 	@tools/setup torch
 	@.cache/torch/bin/python -m pip --disable-pip-version-check --quiet install --force-reinstall --no-deps .
 	@.cache/torch/bin/python -m pytest -q tests/python/test_torch.py
+
+docs:
+	@tools/setup docs
+	@tools/run_tests --compile --build python
+	@tools/make_docs build/python
 
 bench:
 	@tools/setup bench

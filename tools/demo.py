@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""demo.py BUILD: real models from 1 to 31 threads, every value checked.
+"""demo.py BUILD PYTHON: real models from 1 to 31 threads, every value checked.
 
-`raddle bench` compares the answers of all threads with the sequential run, bit for bit. Then ten real
-networks and the made ones are compared with ONNX Runtime at several shapes, and threads read pictures of text lines with one shared recogniser; the plot of their
-rate is also written to BUILD/read_lines.svg. Exits with 1 if anything is wrong.
+`raddle bench` compares the answers of all threads with the sequential run, bit for bit; threads of Python do the
+same with the package in the build folder PYTHON, with onnxruntime beside it. Then ten real networks and the made
+ones are compared with ONNX Runtime at several shapes, and threads read pictures of text lines with one shared
+recogniser; the plot of their rate is also written to BUILD/read_lines.svg. Exits with 1 if anything is wrong.
 """
 
 import os
@@ -102,6 +103,11 @@ def main():
         bench = subprocess.run([raddle, "bench", ROOT / ".cache" / "models" / file, "--shape", shape,
                                 "--threads", THREADS, "--seconds", "1"])
         failed = failed or bench.returncode != 0
+    python = subprocess.run(
+        [sys.executable, ROOT / "bench" / "python_threads.py", ROOT / ".cache" / "models", "--peer",
+         "--threads", THREADS, "--seconds", "0.3"],
+        env=dict(os.environ, PYTHONPATH=str(pathlib.Path(sys.argv[2]).resolve() / "python")))
+    failed = failed or python.returncode != 0
     failed = not compare_networks(raddle) or failed
     reader = build / "examples" / "example_read_lines"
     failed = not read_lines(reader, build / "read_lines.svg") or failed

@@ -141,7 +141,8 @@ def _run(model, tensors):
 class CompiledModule:
     """A module that was exported and loaded; `from_torch` makes it. Any number of threads may call it.
 
-    model  the `raddle.Model`
+    Attributes:
+        model: the `raddle.Model`
     """
 
     def __init__(self, model, structure, takes):
@@ -163,10 +164,11 @@ class CompiledModule:
 def from_torch(module, example_inputs, *, device=None, dynamic_shapes=None, opset=None):
     """Exports a module to ONNX in memory and loads it.
 
-    example_inputs  a tuple of tensors (nested containers are allowed), as the module is called with
-    device          as in `raddle.load`
-    dynamic_shapes  as in `torch.export.export`: which dimensions may differ from the examples'; None: none
-    opset           version of ONNX's operator set; None: PyTorch's choice
+    Args:
+        example_inputs: a tuple of tensors (nested containers are allowed), as the module is called with
+        device: as in `raddle.load`
+        dynamic_shapes: as in `torch.export.export`: which dimensions may differ from the examples'; None: none
+        opset: version of ONNX's operator set; None: PyTorch's choice
 
     The module must be in evaluation mode and must give tensors (in containers) only. Parameters become part
     of the model; later changes of the module are not seen. Raises `UnsupportedError`, which names the
@@ -194,9 +196,10 @@ def backend(graph_module, example_inputs, *, options=None):
 
     options of torch.compile:
 
-    fallback  True: a part that cannot be exported or run is left to PyTorch, with a `FallbackWarning`; the
-              default raises `UnsupportedError`, which names what is missing
-    device    as in `raddle.load`
+    Args:
+        fallback: True: a part that cannot be exported or run is left to PyTorch, with a `FallbackWarning`; the
+            default raises `UnsupportedError`, which names what is missing
+        device: as in `raddle.load`
     """
     options = dict(options or {})
     part = _Part(graph_module, options.pop("fallback", False), options.pop("device", None))

@@ -10,9 +10,10 @@ cdef class Device:
 
     ``Device("cpu")`` is the device that all share. With options a device of its own is opened:
 
-    lanes         most calls that run at the same time, plus one (default 32, on cpu at least twice the cores)
-    memory_limit  most bytes of device memory
-    plan_cache    plans (one for each set of input shapes) kept for a model
+    Args:
+        lanes: most calls that run at the same time, plus one (default 32, on cpu at least twice the cores)
+        memory_limit: most bytes of device memory
+        plan_cache: plans (one for each set of input shapes) kept for a model
 
     and for ``"sim"`` faults to play, by number of the call that fails: seed, workers, max_delay_us,
     fail_alloc, fail_submit, fail_wait, fail_stream, fail_thread, lose_at, sticky, memory_bytes.
@@ -189,7 +190,8 @@ cdef class Stream:
     >>> with raddle.Stream() as one, raddle.stream(one):
     ...     y = model(x)
 
-    timeout  seconds to wait for a free lane; None for ever, 0 fails at once (`BusyError`)
+    Args:
+        timeout: seconds to wait for a free lane; None for ever, 0 fails at once (`BusyError`)
     """
 
     cdef object __weakref__

@@ -92,7 +92,8 @@ cdef class Future:
     def result(self, timeout=None):
         """Waits for the end and gives the outputs, a list; raises what the run failed with.
 
-        timeout  seconds; when they have passed, `DeadlineError` is raised and the run goes on
+        Args:
+            timeout: seconds; when they have passed, `DeadlineError` is raised and the run goes on
         """
         cdef _Arguments taken = self._outputs.same_outputs()
         cdef rdl_error error

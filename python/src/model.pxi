@@ -11,11 +11,12 @@ _KINDS = {
 cdef class Port:
     """An input or an output of a model.
 
-    name   its name
-    dtype  name of the data type, e.g. ``"float32"``; None if the model does not say
-    shape  a tuple: a number, the name of a free dimension, or None for a free one without name; None in
-           place of the tuple if the model does not say
-    kind   ``"tensor"``, ``"sequence"`` or ``"optional"``
+    Attributes:
+        name: its name
+        dtype: name of the data type, e.g. ``"float32"``; None if the model does not say
+        shape: a tuple: a number, the name of a free dimension, or None for a free one without name; None in
+            place of the tuple if the model does not say
+        kind: ``"tensor"``, ``"sequence"`` or ``"optional"``
     """
 
     cdef rdl_value_kind _kind
@@ -58,10 +59,12 @@ cdef Port _port_of(const rdl_port *port):
 cdef class Model:
     """A loaded model; `load` makes one. Any number of threads may call it at the same time.
 
-    inputs, outputs  tuples of `Port`, in the order of the file
-    metadata         a dict of strings: producer, graph, opset and others, and the file's own entries
-    custom_metadata  the file's own entries alone
-    device           the `Device` that it runs on
+    Attributes:
+        inputs: a tuple of `Port`, in the order of the file
+        outputs: likewise
+        metadata: a dict of strings: producer, graph, opset and others, and the file's own entries
+        custom_metadata: the file's own entries alone
+        device: the `Device` that it runs on
 
     Inputs are arrays of any kind that lends memory (NumPy, DLPack such as PyTorch's, the buffer protocol);
     they are read where they lie. Numbers and lists are converted to the data type that the model wants.
@@ -126,7 +129,8 @@ cdef class Model:
     def __call__(self, *args, out=None, **inputs):
         """Runs the model: inputs by position, or by name. Gives its output; several as a tuple.
 
-        out  an array to write the output into, or a sequence of one for each output
+        Args:
+            out: an array to write the output into, or a sequence of one for each output
 
         An input that is called ``out``, or whose name is no Python name, goes through `run`.
         """
@@ -137,12 +141,13 @@ cdef class Model:
     def run(self, feeds, outputs=None, *, out=None, timeout=None, CancelToken cancel=None, wait=True):
         """Runs the model and gives a list of outputs.
 
-        feeds    a dict of inputs by name, or a sequence of all in order
-        outputs  names of the outputs to compute, in the order of the list; None: all
-        out      arrays to write into: a sequence in the order of the list, or a dict by name
-        timeout  seconds after which the run ends with `DeadlineError`
-        cancel   a `CancelToken`
-        wait     False: `BusyError` if no lane of the device is free at once
+        Args:
+            feeds: a dict of inputs by name, or a sequence of all in order
+            outputs: names of the outputs to compute, in the order of the list; None: all
+            out: arrays to write into: a sequence in the order of the list, or a dict by name
+            timeout: seconds after which the run ends with `DeadlineError`
+            cancel: a `CancelToken`
+            wait: False: `BusyError` if no lane of the device is free at once
         """
         return self._run(self._arguments_by_feeds(feeds, outputs, out), timeout, cancel, wait)
 
@@ -272,8 +277,9 @@ cdef class Model:
     def warm_up(self, shapes, lanes=0):
         """Compiles the plan for input shapes ahead of the first run with them.
 
-        shapes  a shape for each input, in order, or a dict by name
-        lanes   how many of the device's lanes get memory for it
+        Args:
+            shapes: a shape for each input, in order, or a dict by name
+            lanes: how many of the device's lanes get memory for it
         """
         cdef rdl_error error
         cdef rdl_status status
@@ -337,13 +343,14 @@ def load(source, device=None, *, fusion=True, folder=None, memory_limit=0, timeo
          CancelToken cancel=None):
     """Loads an ONNX model and compiles it for a device.
 
-    source        a path, or the file's bytes
-    device        ``"cpu"`` (the default), ``"sim"`` or a `Device`
-    fusion        False leaves the graph as it is in the file, for comparisons
-    folder        where external data lies, for a source of bytes
-    memory_limit  most bytes of host memory for graph and weights; 0: no limit
-    timeout       seconds until `DeadlineError`
-    cancel        a `CancelToken`
+    Args:
+        source: a path, or the file's bytes
+        device: ``"cpu"`` (the default), ``"sim"`` or a `Device`
+        fusion: False leaves the graph as it is in the file, for comparisons
+        folder: where external data lies, for a source of bytes
+        memory_limit: most bytes of host memory for graph and weights; 0: no limit
+        timeout: seconds until `DeadlineError`
+        cancel: a `CancelToken`
 
     Raises `FileError`, `ModelError` (not a valid model), `UnsupportedError` (the text lists every operator
     that is missing), `OutOfMemoryError`.

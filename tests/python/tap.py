@@ -71,4 +71,4 @@ class Reporter:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
     config.pluginmanager.unregister(name="terminalreporter")
-    config.pluginmanager.register(Reporter(), "tap")
+    config.pluginmanager.register(Reporter(), "tap-reporter")

@@ -60,7 +60,7 @@ class Environment:
         for command in ([self.python, "-m", "raddle"], [self.folder / "env" / "bin" / "raddle"]):
             if version.strip() not in run(*command, "--version", cwd=self.folder):
                 raise RuntimeError(f"{command} tells another version than {version}")
-            run(*command, "run", self.silero, "--shape", "input=1x512", "--shape", "state=2x1x128",
+            run(*command, "run", self.silero.with_name("ppocr_cls.onnx"), "--shape", "x=1x3x48x192",
                 cwd=self.folder)
 
     def torch_finds_the_backend(self):

@@ -68,9 +68,9 @@ _SESSION_OPTIONS = {
 class SessionOptions:
     """How to load a model. With a meaning here:
 
-    graph_optimization_level                     ORT_DISABLE_ALL loads without fusion
-    session.model_external_initializers_file_folder_path (config entry)
-                                                 where external data lies, for a model of bytes
+    - ``graph_optimization_level``: ORT_DISABLE_ALL loads without fusion
+    - the config entry ``session.model_external_initializers_file_folder_path``: where external data lies,
+      for a model of bytes
 
     Thread counts above 1, memory and execution modes, profiling and files of optimised models mean nothing
     (`OptionWarning`). Levels of logs are kept and do nothing.

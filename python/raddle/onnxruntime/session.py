@@ -36,12 +36,13 @@ class ModelMetadata(NamedTuple):
 class InferenceSession:
     """A loaded model, for any number of threads at the same time.
 
-    path_or_bytes     a file, or its bytes
-    sess_options      `SessionOptions`
-    providers         "CPUExecutionProvider", alone or with a dict of options, is what there is; others are
-                      warned of and left out. Its option "device" names a device of Raddle ("cpu", "sim") or
-                      is a `raddle.Device`; others mean nothing.
-    provider_options  a dict for each provider
+    Args:
+        path_or_bytes: a file, or its bytes
+        sess_options: `SessionOptions`
+        providers: "CPUExecutionProvider", alone or with a dict of options, is what there is; others are
+            warned of and left out. Its option "device" names a device of Raddle ("cpu", "sim") or
+            is a `raddle.Device`; others mean nothing.
+        provider_options: a dict for each provider
     """
 
     def __init__(self, path_or_bytes, sess_options=None, providers=None, provider_options=None, **kwargs):

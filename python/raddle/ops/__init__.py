@@ -55,10 +55,11 @@ _lock = threading.Lock()
 def call(name, *inputs, domain="", opset=None, outputs=None, device=None, **attributes):
     """Calls the operator ``name``; ``raddle.ops.NAME`` is the same.
 
-    domain   the operator's domain; "" is ONNX's own
-    opset    its version set; None: the newest that the package onnx knows
-    outputs  how many outputs to compute; None: those that the operator must have (for Split: num_outputs)
-    device   "cpu", "sim" or a `raddle.Device`
+    Args:
+        domain: the operator's domain; "" is ONNX's own
+        opset: its version set; None: the newest that the package onnx knows
+        outputs: how many outputs to compute; None: those that the operator must have (for Split: num_outputs)
+        device: "cpu", "sim" or a `raddle.Device`
 
     Gives the output, or a tuple of several.
     """
