@@ -70,7 +70,7 @@ struct rdl__k_arg {
 };
 size_t rdl__k_arg_plan(struct rdl__k_arg *p);
 bool rdl__k_arg_takes(enum rdl_dtype dtype);
-/** Passes NaN over, unless the first element is one. Source: ONNX ArgMax@1..13, ArgMin, Hardmax. */
+/** Columns are gone through side by side, row after row. Passes NaN over, unless the first element is one. Source: ONNX ArgMax@1..13, ArgMin, Hardmax. */
 enum rdl_status rdl__k_arg(const struct rdl__kernel_call *call);
 
 /** Parameters of rdl__k_cumsum. Bindings: x, y [outer, size, inner]; y may lie on x. */
