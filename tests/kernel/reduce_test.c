@@ -394,6 +394,30 @@ static void cumsum_case(int axis, int exclusive, int reverse, const float *want)
     op_end(&c);
 }
 
+static void cumprod_case(int exclusive, int reverse, const int32_t *want)
+{
+    static const int32_t x[4] = {2, 3, -4, 65536};
+    const int64_t axis = 0;
+    struct op_case c;
+    op_begin(&c, "CumProd", 26);
+    op_int(&c, "exclusive", exclusive);
+    op_int(&c, "reverse", reverse);
+    op_input(&c, RDL_I32, x, 1, 4);
+    op_input(&c, RDL_I64, &axis, 0);
+    op_run_both(&c);
+    assert_memory_equal(want, c.data[0], sizeof x);
+    op_end(&c);
+}
+
+static void cumprod_runs_both_ways(void **state)
+{
+    (void)state;
+    cumprod_case(0, 0, (const int32_t[]){2, 6, -24, -1572864});
+    cumprod_case(1, 0, (const int32_t[]){1, 2, 6, -24});
+    cumprod_case(0, 1, (const int32_t[]){-1572864, -786432, -262144, 65536});
+    cumprod_case(1, 1, (const int32_t[]){-786432, -262144, 65536, 1});
+}
+
 static void cumsum_runs_both_ways(void **state)
 {
     (void)state;
@@ -475,6 +499,7 @@ int main(void)
         cmocka_unit_test(arg_columns_are_independent),
         cmocka_unit_test(hardmax_marks_columns),
         cmocka_unit_test(cumsum_runs_both_ways),
+        cmocka_unit_test(cumprod_runs_both_ways),
         cmocka_unit_test(bad_nodes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -317,14 +317,16 @@ typedef void (*cumsum_fn)(const struct rdl__k_cumsum *p, int64_t first, int64_t 
 #define CUMSUM(name, type, sum_type)                                                               \
     static void name(const struct rdl__k_cumsum *p, int64_t first, int64_t n, void *const *bind)   \
     {                                                                                              \
-        sum_type sum[CUMSUM_BLOCK] = {0};                                                          \
+        sum_type sum[CUMSUM_BLOCK];                                                                \
+        for (int64_t e = 0; e < n; e++)                                                            \
+            sum[e] = (sum_type)p->product;                                                         \
         for (int64_t i = 0; i < p->size; i++) {                                                    \
             const int64_t at = first + (p->reverse ? p->size - 1 - i : i) * p->inner;              \
             const type *x = (const type *)bind[0] + at;                                            \
             type *y = (type *)bind[1] + at;                                                        \
             for (int64_t e = 0; e < n; e++) {                                                      \
                 const sum_type before = sum[e];                                                    \
-                sum[e] += (sum_type)x[e];                                                          \
+                sum[e] = p->product ? before * (sum_type)x[e] : before + (sum_type)x[e];           \
                 y[e] = (type)(p->exclusive ? before : sum[e]);                                     \
             }                                                                                      \
         }                                                                                          \
