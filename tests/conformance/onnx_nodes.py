@@ -29,6 +29,9 @@ REFUSED = [
     (r"only tensors are supported", "sequences and optional values as inputs"),
     (r"training_mode is not supported", "training"),
 ]
+# Operators whose results are drawn: only dtypes and shapes of such a case are compared.
+DRAWN = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli",
+         "Multinomial"}
 
 
 def supported():
@@ -109,6 +112,8 @@ def differs(got, expected, case):
         import ml_dtypes
 
         got, expected = (a.view(ml_dtypes.bfloat16).astype(numpy.float32) for a in (got, expected))
+    if any(name in DRAWN for _, name in operators(case.model.graph)):
+        return ""
     try:
         numpy.testing.assert_allclose(got, expected, rtol=case.rtol, atol=case.atol)
     except AssertionError as trouble:
