@@ -1,6 +1,6 @@
 /*
- * Operators that read images at places which the data give: GridSample, RoiAlign, and
- * NonMaxSuppression, which chooses such places.
+ * Operators that read images at places which the data give: GridSample with AffineGrid, which makes
+ * such places, RoiAlign, MaxRoiPool, and NonMaxSuppression, which chooses among them.
  */
 #include "kernels/sample.h"
 #include "base/mem.h"
@@ -97,6 +97,54 @@ RDL__OPERATOR(GridSample, 16, 2, 2, 1, 1, .check = check_grid_sample, .infer = i
 RDL__OPERATOR(GridSample, 20, 2, 2, 1, 1, .check = check_grid_sample, .infer = infer_grid_sample,
               .lower = lower_grid_sample);
 
+/* ------------------------------------------------------------------------------------- AffineGrid */
+
+static enum rdl_status check_affine_grid(const struct rdl__node *node, struct rdl_error *error)
+{
+    static const struct rdl__attr_rule rules[] = {{"align_corners", RDL__ATTR_INT, false}};
+    return RDL__CHECK_ATTRS(node, rules, error);
+}
+
+static enum rdl_status infer_affine_grid(const struct rdl__infer *infer)
+{
+    const struct rdl__shape *theta = &infer->in[0].shape;
+    int64_t size[2 + RDL__K_SAMPLE_DIMS] = {0}, dims[2 + RDL__K_SAMPLE_DIMS] = {0};
+    size_t count;
+    if (infer->in[0].dtype != RDL_F32 && infer->in[0].dtype != RDL_F64)
+        return rdl__op_bad_dtype(infer, 0);
+    RDL_TRY(rdl__op_rank(infer, 0, 3, 3));
+    RDL_TRY(rdl__op_ints(infer, 1, size, 2 + RDL__K_SAMPLE_DIMS, &count));
+    const int64_t n = (int64_t)count - 2;
+    if (n < 2 || theta->dims[0] != size[0] || theta->dims[1] != n || theta->dims[2] != n + 1) {
+        char text[RDL__SHAPE_TEXT_BYTES];
+        return rdl__fail(infer->error, RDL_ERR_SHAPE, "theta %s does not fit a size of %zu numbers",
+                         rdl__shape_text(theta, text, sizeof text), count);
+    }
+    dims[0] = size[0];
+    for (int64_t d = 0; d < n; d++)
+        dims[1 + d] = size[2 + d];
+    dims[1 + n] = n;
+    return rdl__op_out(infer, 0, infer->in[0].dtype, (int32_t)n + 2, dims);
+}
+
+static enum rdl_status lower_affine_grid(const struct rdl__lower *lower)
+{
+    const struct rdl__shape *y = &lower->out[0].shape;
+    struct rdl__k_affine_grid params = {.dtype = lower->in[0].dtype,
+                                        .align_corners =
+                                            rdl__attr_int(lower->node, "align_corners", 0) != 0,
+                                        .n = y->rank - 2,
+                                        .batch = y->dims[0]};
+    memcpy(params.sizes, y->dims + 1, sizeof params.sizes);
+    const size_t tiles = rdl__k_affine_grid_plan(&params);
+    const struct rdl__operand bind[] = {RDL__IN(0), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, rdl__k_affine_grid, params, tiles, bind);
+}
+
+/* AffineGrid@20. */
+RDL__OPERATOR(AffineGrid, 20, 2, 2, 1, 1, .value_inputs = 1u << 1, .check = check_affine_grid,
+              .infer = infer_affine_grid, .lower = lower_affine_grid);
+
 /* --------------------------------------------------------------------------------------- RoiAlign */
 
 static enum rdl_status check_roi_align(const struct rdl__node *node, struct rdl_error *error)
@@ -174,6 +222,59 @@ RDL__OPERATOR(RoiAlign, 10, 3, 3, 1, 1, .check = check_roi_align, .infer = infer
               .lower = lower_roi_align);
 RDL__OPERATOR(RoiAlign, 16, 3, 3, 1, 1, .check = check_roi_align, .infer = infer_roi_align,
               .lower = lower_roi_align);
+
+/* ------------------------------------------------------------------------------------- MaxRoiPool */
+
+static enum rdl_status check_max_roi_pool(const struct rdl__node *node, struct rdl_error *error)
+{
+    static const struct rdl__attr_rule rules[] = {{"pooled_shape", RDL__ATTR_INTS, true},
+                                                  {"spatial_scale", RDL__ATTR_FLOAT, false}};
+    size_t n;
+    RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
+    const int64_t *shape = rdl__attr_ints(node, "pooled_shape", &n);
+    if (n != 2 || shape[0] < 1 || shape[1] < 1)
+        return rdl__fail(error, RDL_ERR_MODEL, "%s: pooled_shape is not two sizes",
+                         RDL__NODE_TEXT(node));
+    return RDL_OK;
+}
+
+static enum rdl_status infer_max_roi_pool(const struct rdl__infer *infer)
+{
+    size_t n;
+    const int64_t *pooled = rdl__attr_ints(infer->node, "pooled_shape", &n);
+    if (infer->in[0].dtype != RDL_F32 && infer->in[0].dtype != RDL_F64)
+        return rdl__op_bad_dtype(infer, 0);
+    RDL_TRY(rdl__op_same_dtype(infer, 1));
+    RDL_TRY(rdl__op_rank(infer, 0, 4, 4));
+    RDL_TRY(rdl__op_rank(infer, 1, 2, 2));
+    const int64_t *rois = infer->in[1].shape.dims;
+    if (rois[1] != 5)
+        return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                         "input 1: a region has %" PRId64 " numbers, expected 5", rois[1]);
+    const int64_t dims[4] = {rois[0], infer->in[0].shape.dims[1], pooled[0], pooled[1]};
+    return rdl__op_out(infer, 0, infer->in[0].dtype, 4, dims);
+}
+
+static enum rdl_status lower_max_roi_pool(const struct rdl__lower *lower)
+{
+    const int64_t *x = lower->in[0].shape.dims, *y = lower->out[0].shape.dims;
+    const struct rdl__k_max_roi_pool params = {
+        .dtype = lower->in[0].dtype,
+        .batch = x[0],
+        .channels = x[1],
+        .height = x[2],
+        .width = x[3],
+        .rois = y[0],
+        .out_height = y[2],
+        .out_width = y[3],
+        .scale = (double)rdl__attr_float(lower->node, "spatial_scale", 1.0f)};
+    const struct rdl__operand bind[] = {RDL__IN(0), RDL__IN(1), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, rdl__k_max_roi_pool, params, (size_t)(y[0] * y[1]), bind);
+}
+
+/* MaxRoiPool@1 (22: more dtypes). */
+RDL__OPERATOR(MaxRoiPool, 1, 2, 2, 1, 1, .check = check_max_roi_pool, .infer = infer_max_roi_pool,
+              .lower = lower_max_roi_pool);
 
 /* ------------------------------------------------------------------------------ NonMaxSuppression */
 

@@ -1,5 +1,6 @@
 /*
- * GridSample, RoiAlign and NonMaxSuppression from node to numbers, worked out by hand.
+ * GridSample, AffineGrid, RoiAlign, MaxRoiPool and NonMaxSuppression from node to numbers, worked out by
+ * hand.
  */
 #include "op_driver.h"
 
@@ -57,6 +58,75 @@ static void grid_sample_refuses_what_does_not_fit(void **state)
     op_input(&c, RDL_I32, image, 4, 1, 1, 2, 3);
     op_input(&c, RDL_I32, image, 4, 1, 1, 1, 2);
     op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype i32");
+}
+
+static void affine_grid(struct op_case *c, const float *theta, int n, const int64_t *size,
+                        int align)
+{
+    op_begin(c, "AffineGrid", 20);
+    op_int(c, "align_corners", align);
+    op_input(c, RDL_F32, theta, 3, 1, n, n + 1);
+    op_input(c, RDL_I64, size, 1, n + 2);
+}
+
+static void affine_grid_is_theta_times_places(void **state)
+{
+    (void)state;
+    /* x' = 2 x + 10 y + 100, y' = x - y. */
+    const float theta[6] = {2, 10, 100, 1, -1, 0};
+    const int64_t size[4] = {1, 7, 2, 4};
+    struct op_case c;
+    affine_grid(&c, theta, 2, size, 0); /* x is -0.75, -0.25, 0.25, 0.75; y is -0.5, 0.5 */
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 4, 1, 2, 4, 2);
+    const float want[4] = {93.5f, -0.25f, 94.5f, 0.25f};
+    test_close(want, c.data[0], 4, 1e-6, 1e-6, "edges");
+    test_close((const float[]){106.5f, 0.25f}, (float *)c.data[0] + 14, 2, 1e-6, 1e-6, "edges");
+    op_end(&c);
+    affine_grid(&c, theta, 2, size, 1); /* x is -1, -1/3, 1/3, 1; y is -1, 1 */
+    op_run_both(&c);
+    test_close((const float[]){88, 0}, c.data[0], 2, 1e-6, 1e-6, "corners");
+    test_close((const float[]){112, 0}, (float *)c.data[0] + 14, 2, 1e-6, 1e-6, "corners");
+    op_end(&c);
+    /* Three dimensions: x, y and z are told apart. */
+    const float deep[12] = {1, 0, 0, 0, 0, 10, 0, 0, 0, 0, 100, 0};
+    const int64_t cube[5] = {1, 1, 2, 2, 2};
+    affine_grid(&c, deep, 3, cube, 1);
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 5, 1, 2, 2, 2, 3);
+    test_close((const float[]){1, -10, -100}, (float *)c.data[0] + 3, 3, 0, 0, "x");
+    test_close((const float[]){-1, -10, 100}, (float *)c.data[0] + 12, 3, 0, 0, "z");
+    op_end(&c);
+    affine_grid(&c, theta, 2, cube, 1);
+    c.in[1].shape.dims[0] = 5;
+    op_fails(&c, RDL_ERR_SHAPE, "theta [1, 2, 3] does not fit a size of 5 numbers");
+}
+
+static void max_roi_pool_takes_the_largest_of_bins(void **state)
+{
+    (void)state;
+    /* Halved and rounded: columns 1 to 5, rows 0 to 3; the second lies outside. */
+    const float rois[10] = {0, 1, 0, 9, 5, 0, 20, 20, 30, 30}, far[5] = {1, 0, 0, 1, 1};
+    float x[24];
+    for (int i = 0; i < 24; i++)
+        x[i] = (float)i - 30; /* negative: nothing may begin at zero */
+    struct op_case c;
+    for (int i = 0; i < 3; i++) {
+        op_begin(&c, "MaxRoiPool", 1);
+        op_ints(&c, "pooled_shape", 2, (int64_t)2, (int64_t)(i == 2 ? 0 : 3));
+        op_float(&c, "spatial_scale", 0.5f);
+        op_input(&c, RDL_F32, x, 4, 1, 1, 4, 6);
+        op_input(&c, RDL_F32, i == 0 ? rois : far, 2, i == 0 ? 2 : 1, 5);
+        if (i == 0) {
+            op_run_both(&c);
+            op_expect_dims(&c, 0, 4, 2, 1, 2, 3);
+            const float want[12] = {-22, -20, -19, -10, -8, -7};
+            test_same_bits(want, c.data[0], 12, "bins");
+            op_end(&c);
+        } else {
+            op_fails(&c, i == 1 ? RDL_ERR_RUNTIME : RDL_ERR_MODEL, i == 1 ? "" : "pooled_shape");
+        }
+    }
 }
 
 static void roi_align(struct op_case *c, int64_t opset, const float *roi, const int64_t *batch)
@@ -145,6 +215,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grid_sample_reads_where_the_grid_says),
         cmocka_unit_test(grid_sample_refuses_what_does_not_fit),
+        cmocka_unit_test(affine_grid_is_theta_times_places),
+        cmocka_unit_test(max_roi_pool_takes_the_largest_of_bins),
         cmocka_unit_test(roi_align_samples_the_middle_of_bins),
         cmocka_unit_test(nms_keeps_the_best_of_what_overlaps),
     };
