@@ -498,6 +498,59 @@ static void scatters_write_where_indices_say(void **state)
     op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype f16");
 }
 
+/* Two batches of three rows of one; updates are two rows each. */
+static void tensor_scatter(struct op_case *c, const char *mode, const int64_t *starts)
+{
+    static const float updates[4] = {10, 11, 12, 13};
+    op_begin(c, "TensorScatter", 24);
+    op_text(c, "mode", mode);
+    op_input(c, RDL_F32, numbers, 3, 2, 3, 1);
+    op_input(c, RDL_F32, updates, 3, 2, 2, 1);
+    op_input(c, RDL_I64, starts, 1, 2);
+}
+
+static void tensor_scatter_writes_rows(void **state)
+{
+    (void)state;
+    struct op_case c;
+    tensor_scatter(&c, "linear", I64S(0, 1));
+    EXPECT(&c, float, 10, 11, 2, 3, 12, 13);
+    tensor_scatter(&c, "linear", NULL);
+    EXPECT(&c, float, 10, 11, 2, 12, 13, 5);
+    tensor_scatter(&c, "circular", I64S(2, 4));
+    EXPECT(&c, float, 11, 1, 10, 3, 12, 13);
+    tensor_scatter(&c, "linear", I64S(0, 2));
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    tensor_scatter(&c, "circular", I64S(0, -1));
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    tensor_scatter(&c, "ring", I64S(0, 0));
+    op_fails(&c, RDL_ERR_MODEL, "mode \"ring\"");
+    tensor_scatter(&c, "linear", I64S(0, 0));
+    op_int(&c, "axis", 0);
+    op_fails(&c, RDL_ERR_SHAPE, "axis 0 is the dimension of the batch");
+    tensor_scatter(&c, "linear", I64S(0, 0));
+    c.in[1].shape.dims[1] = 4;
+    op_fails(&c, RDL_ERR_SHAPE, "updates [2, 4, 1] do not fit data [2, 3, 1]");
+    tensor_scatter(&c, "linear", I64S(0, 0));
+    c.in[2].shape.dims[0] = 1;
+    op_fails(&c, RDL_ERR_SHAPE, "1 write indices for a batch of 2");
+}
+
+static void bit_cast_keeps_the_bits(void **state)
+{
+    (void)state;
+    const float ones[2] = {1.0f, -1.0f};
+    struct op_case c;
+    op_begin(&c, "BitCast", 26);
+    op_int(&c, "to", RDL_I32);
+    op_input(&c, RDL_F32, ones, 1, 2);
+    EXPECT(&c, uint32_t, 0x3f800000u, 0xbf800000u);
+    op_begin(&c, "BitCast", 26);
+    op_int(&c, "to", RDL_I64);
+    op_input(&c, RDL_F32, ones, 1, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "input 0 is f32, which has not the size of i64");
+}
+
 /* --------------------------------------------------------------------------------------- select */
 
 static void nonzero_and_compress_find_elements(void **state)
@@ -693,6 +746,8 @@ int main(void)
         cmocka_unit_test(resize_refuses_what_does_not_fit),
         cmocka_unit_test(gathers_read_where_indices_say),
         cmocka_unit_test(scatters_write_where_indices_say),
+        cmocka_unit_test(tensor_scatter_writes_rows),
+        cmocka_unit_test(bit_cast_keeps_the_bits),
         cmocka_unit_test(nonzero_and_compress_find_elements),
         cmocka_unit_test(unique_finds_what_differs),
         cmocka_unit_test(topk_orders_and_breaks_ties_by_index),
