@@ -344,6 +344,22 @@ static void resize_linear_weighs_neighbours(void **state)
     op_input(&c, RDL_F32, NULL, 0);
     INTS(&c, 5);
     EXPECT(&c, uint8_t, 0, 50, 100, 150, 200);
+    /* Integers are rounded, halves to even, and stay in range: -0.75, 0.5, 1.5 before. */
+    const int8_t few[2] = {-1, 2};
+    const float twice = 2.0f;
+    op_begin(&c, "Resize", 11);
+    op_text(&c, "mode", "linear");
+    op_input(&c, RDL_I8, few, 1, 2);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, &twice, 1, 1);
+    EXPECT(&c, int8_t, -1, 0, 1, 2);
+    const uint8_t edge[4] = {0, 0, 255, 255};
+    op_begin(&c, "Resize", 11);
+    op_text(&c, "mode", "cubic");
+    op_input(&c, RDL_U8, edge, 1, 4);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, &twice, 1, 1);
+    EXPECT(&c, uint8_t, 0, 0, 0, 58, 197, 255, 255, 255);
     const double wide[4] = {1, 2, 3, 4};
     const float half = 0.5f;
     op_begin(&c, "Resize", 10);
