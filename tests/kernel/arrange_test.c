@@ -746,6 +746,32 @@ static void transpose_every_permutation_moves_all(void **state)
                 transpose_case(dtypes[t], dims[d], perms[p]);
 }
 
+/* More elements than a tile has: each part knows how many places are before its own. */
+static void nonzero_joins_its_parts(void **state)
+{
+    (void)state;
+    enum { ROWS = 300, COLS = 333 };
+    static int16_t x[ROWS * COLS];
+    static int64_t want[2][ROWS * COLS];
+    uint64_t seed = 13;
+    int found = 0;
+    for (int i = 0; i < ROWS * COLS; i++) {
+        x[i] = (int16_t)(test_next(&seed) % 3 == 0 ? test_between(&seed, -5, 5) : 0);
+        want[0][found] = i / COLS;
+        want[1][found] = i % COLS;
+        found += x[i] != 0;
+    }
+    struct op_case c;
+    op_begin(&c, "NonZero", 13);
+    op_input(&c, RDL_I16, x, 2, ROWS, COLS);
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 2, 2, found);
+    for (int d = 0; d < 2; d++)
+        assert_memory_equal(want[d], (int64_t *)c.data[0] + (ptrdiff_t)d * found,
+                            (size_t)found * 8);
+    op_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -765,6 +791,7 @@ int main(void)
         cmocka_unit_test(tensor_scatter_writes_rows),
         cmocka_unit_test(bit_cast_keeps_the_bits),
         cmocka_unit_test(nonzero_and_compress_find_elements),
+        cmocka_unit_test(nonzero_joins_its_parts),
         cmocka_unit_test(unique_finds_what_differs),
         cmocka_unit_test(topk_orders_and_breaks_ties_by_index),
         cmocka_unit_test(one_hot_trilu_and_reverse_follow_onnx),
