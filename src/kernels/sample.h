@@ -69,19 +69,4 @@ struct rdl__k_max_roi_pool {
  * bounds. Source: ONNX MaxRoiPool@1..22. */
 enum rdl_status rdl__k_max_roi_pool(const struct rdl__kernel_call *call);
 
-/** Parameters of rdl__k_nms. Bindings: boxes (f32) [batches, boxes, 4], scores (f32) [batches,
- * classes, boxes], most boxes a class (i64), IoU threshold (f32), score threshold (f32), each NULL if
- * absent, out (i64) [found, 3]. Scratch: `boxes` int64_t. One tile. */
-struct rdl__k_nms {
-    int64_t batches, classes, boxes;
-    bool centers; /* boxes are x, y, width, height; else two corners, y first */
-    int64_t found;
-};
-/** Goes through all classes and keeps boxes; *found is their number. out may be NULL, then only
- * counts; else at most params->found rows are written. bind [5] as of the kernel's inputs. */
-void rdl__k_nms_run(const struct rdl__k_nms *params, const void *const bind[5], int64_t *order,
-                    int64_t *out, int64_t *found);
-/** @return RDL_ERR_RUNTIME: another number than found. Source: ONNX NonMaxSuppression@10..11. */
-enum rdl_status rdl__k_nms(const struct rdl__kernel_call *call);
-
 #endif

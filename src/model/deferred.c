@@ -334,6 +334,7 @@ struct doing {
     struct rdl__work *work;
     struct rdl__desc *in, *out; /* [n_inputs], [n_outputs] */
     struct rdl__cell *results;  /* [n_outputs] */
+    struct rdl__effort effort;  /* of infer, for lower */
     struct rdl__lowering list;
     struct rdl__block *room;     /* temporaries and scratch */
     size_t *temp_offsets;        /* [n_temps] in room */
@@ -343,6 +344,13 @@ struct doing {
 static enum rdl_status no_memory(const struct doing *doing)
 {
     return rdl__fail(doing->frame->run->error, RDL_ERR_NO_MEMORY, "run: no memory");
+}
+
+/* The run's error is the one that the check writes. */
+static enum rdl_status stop_run(const void *run, struct rdl_error *error)
+{
+    (void)error;
+    return rdl__deferred_check(run);
 }
 
 /* Reads what the node's infer looks at, and calls it. */
@@ -363,7 +371,8 @@ static enum rdl_status infer(struct doing *doing)
             RDL_TRY(rdl__cell_read(frame->run, cell));
         doing->in[i] = cell->desc;
     }
-    return rdl__infer_node(node, doing->in, doing->out, frame->run->error);
+    doing->effort = (struct rdl__effort){.arena = arena, .stop = stop_run, .user = frame->run};
+    return rdl__infer_node(node, doing->in, doing->out, &doing->effort, frame->run->error);
 }
 
 static enum rdl_status lower(struct doing *doing)
@@ -380,6 +389,7 @@ static enum rdl_status lower(struct doing *doing)
                                      .in = doing->in,
                                      .out = doing->out,
                                      .state = doing->own->state,
+                                     .kept = doing->effort.kept,
                                      .isa = doing->frame->program->isa,
                                      .list = &doing->list,
                                      .error = doing->frame->run->error};

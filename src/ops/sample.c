@@ -1,9 +1,8 @@
 /*
  * Operators that read images at places which the data give: GridSample with AffineGrid, which makes
- * such places, RoiAlign, MaxRoiPool, and NonMaxSuppression, which chooses among them.
+ * such places, RoiAlign, MaxRoiPool.
  */
 #include "kernels/sample.h"
-#include "base/mem.h"
 #include "ops/common.h"
 
 #include <inttypes.h>
@@ -275,79 +274,3 @@ static enum rdl_status lower_max_roi_pool(const struct rdl__lower *lower)
 /* MaxRoiPool@1 (22: more dtypes). */
 RDL__OPERATOR(MaxRoiPool, 1, 2, 2, 1, 1, .check = check_max_roi_pool, .infer = infer_max_roi_pool,
               .lower = lower_max_roi_pool);
-
-/* ------------------------------------------------------------------------------ NonMaxSuppression */
-
-static enum rdl_status check_nms(const struct rdl__node *node, struct rdl_error *error)
-{
-    static const struct rdl__attr_rule rules[] = {{"center_point_box", RDL__ATTR_INT, false}};
-    return RDL__CHECK_ATTRS(node, rules, error);
-}
-
-static enum rdl_status check_nms_inputs(const struct rdl__infer *infer)
-{
-    const struct rdl__shape *boxes = &infer->in[0].shape, *scores = &infer->in[1].shape;
-    RDL_TRY(rdl__op_rank(infer, 0, 3, 3));
-    RDL_TRY(rdl__op_rank(infer, 1, 3, 3));
-    if (boxes->dims[2] != 4 || boxes->dims[0] != scores->dims[0] ||
-        boxes->dims[1] != scores->dims[2]) {
-        char a[RDL__SHAPE_TEXT_BYTES], b[RDL__SHAPE_TEXT_BYTES];
-        return rdl__fail(infer->error, RDL_ERR_SHAPE, "boxes %s do not fit scores %s",
-                         rdl__shape_text(boxes, a, sizeof a), rdl__shape_text(scores, b, sizeof b));
-    }
-    for (uint32_t i = 0; i < infer->node->n_inputs; i++) {
-        if (!rdl__op_has(infer->node, i))
-            continue;
-        if (infer->in[i].dtype != (i == 2 ? RDL_I64 : RDL_F32))
-            return rdl__op_bad_dtype(infer, i);
-        if (i >= 2 && rdl__shape_count(&infer->in[i].shape) != 1)
-            return rdl__fail(infer->error, RDL_ERR_SHAPE, "input %" PRIu32 " is no scalar", i);
-    }
-    return RDL_OK;
-}
-
-static struct rdl__k_nms nms_params(const struct rdl__node *node, const struct rdl__desc *in)
-{
-    return (struct rdl__k_nms){.batches = in[0].shape.dims[0],
-                               .classes = in[1].shape.dims[1],
-                               .boxes = in[0].shape.dims[1],
-                               .centers = rdl__attr_int(node, "center_point_box", 0) != 0};
-}
-
-static enum rdl_status infer_nms(const struct rdl__infer *infer)
-{
-    RDL_TRY(check_nms_inputs(infer));
-    const struct rdl__k_nms params = nms_params(infer->node, infer->in);
-    const void *bind[5] = {NULL};
-    int64_t dims[2] = {0, 3};
-    for (uint32_t i = 0; i < 5; i++)
-        bind[i] = rdl__op_has(infer->node, i) ? infer->in[i].data : NULL;
-    int64_t *order = rdl__alloc((size_t)params.boxes * sizeof *order);
-    if (order == NULL)
-        return rdl__fail_memory(infer->error, "order of boxes",
-                                (size_t)params.boxes * sizeof *order);
-    rdl__k_nms_run(&params, bind, order, NULL, &dims[0]);
-    rdl__free(order);
-    return rdl__op_out(infer, 0, RDL_I64, 2, dims);
-}
-
-static enum rdl_status lower_nms(const struct rdl__lower *lower)
-{
-    struct rdl__k_nms params = nms_params(lower->node, lower->in);
-    params.found = lower->out[0].shape.dims[0];
-    struct rdl__step_spec spec = {.fn = rdl__k_nms,
-                                  .params = &params,
-                                  .params_bytes = sizeof params,
-                                  .tiles = 1,
-                                  .scratch_bytes = (size_t)params.boxes * sizeof(int64_t),
-                                  .n_bind = 6};
-    for (uint32_t i = 0; i < 5; i++)
-        if (rdl__op_has(lower->node, i))
-            spec.bind[i] = RDL__IN(i);
-    spec.bind[5] = RDL__OUT(0);
-    return rdl__lower_step(lower, &spec);
-}
-
-/* NonMaxSuppression@10 (11: clearer words). */
-RDL__OPERATOR(NonMaxSuppression, 10, 2, 5, 1, 1, .value_inputs = 0x1f, .flags = RDL__OP_COUNTS,
-              .check = check_nms, .infer = infer_nms, .lower = lower_nms);

@@ -772,6 +772,43 @@ static void nonzero_joins_its_parts(void **state)
     op_end(&c);
 }
 
+/* Many elements of few values, against a table of the values. */
+static void unique_agrees_with_a_table(void **state)
+{
+    (void)state;
+    enum { N = 90000, VALUES = 1000 };
+    static uint16_t x[N];
+    static int64_t first[VALUES], count[VALUES];
+    uint64_t seed = 17;
+    for (int i = 0; i < N; i++)
+        x[i] = (uint16_t)test_between(&seed, 0, VALUES - 1);
+    for (int i = N - 1; i >= 0; i--) {
+        first[x[i]] = i;
+        count[x[i]]++;
+    }
+    for (int stop_at = 0; stop_at < 4; stop_at += 3) {
+        struct op_case c;
+        op_begin(&c, "Unique", 11);
+        op_input(&c, RDL_U16, x, 1, N);
+        c.n_outputs = 4;
+        c.stop_at = stop_at;
+        if (stop_at > 0) {
+            op_fails(&c, RDL_ERR_CANCELLED, "stopped");
+            break;
+        }
+        op_run_both(&c);
+        op_expect_dims(&c, 0, 1, VALUES);
+        for (int v = 0; v < VALUES; v++) {
+            assert_int_equal(v, ((uint16_t *)c.data[0])[v]);
+            assert_int_equal(first[v], ((int64_t *)c.data[1])[v]);
+            assert_int_equal(count[v], ((int64_t *)c.data[3])[v]);
+        }
+        for (int i = 0; i < N; i++)
+            assert_int_equal(x[i], ((int64_t *)c.data[2])[i]);
+        op_end(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -793,6 +830,7 @@ int main(void)
         cmocka_unit_test(nonzero_and_compress_find_elements),
         cmocka_unit_test(nonzero_joins_its_parts),
         cmocka_unit_test(unique_finds_what_differs),
+        cmocka_unit_test(unique_agrees_with_a_table),
         cmocka_unit_test(topk_orders_and_breaks_ties_by_index),
         cmocka_unit_test(one_hot_trilu_and_reverse_follow_onnx),
         cmocka_unit_test(blocks_move_into_channels_and_back),

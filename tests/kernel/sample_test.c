@@ -210,6 +210,64 @@ static void nms_keeps_the_best_of_what_overlaps(void **state)
     op_fails(&c, RDL_ERR_SHAPE, "do not fit scores");
 }
 
+/* Boxes at random against the definition: of all that are left take the best, drop what it overlaps. */
+static void nms_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    enum { BOXES = 700, CLASSES = 2 };
+    static float some[BOXES * 4], marks[CLASSES * BOXES];
+    static int64_t want[CLASSES * BOXES][3];
+    const int64_t most = BOXES;
+    const float third = 0.3f;
+    uint64_t seed = 21;
+    int64_t found = 0;
+    for (int i = 0; i < BOXES; i++)
+        for (int k = 0; k < 2; k++) {
+            some[i * 4 + k] = 10 * test_unit(&seed);
+            some[i * 4 + 2 + k] = some[i * 4 + k] + 2 + test_unit(&seed);
+        }
+    for (int i = 0; i < CLASSES * BOXES; i++)
+        marks[i] = (float)test_between(&seed, 0, 200); /* with ties */
+    for (int c = 0; c < CLASSES; c++) {
+        bool gone[BOXES] = {false};
+        for (;;) {
+            int best = -1;
+            for (int i = 0; i < BOXES; i++)
+                if (!gone[i] && (best < 0 || marks[c * BOXES + i] > marks[c * BOXES + best]))
+                    best = i;
+            if (best < 0)
+                break;
+            const float *b = some + (ptrdiff_t)best * 4;
+            memcpy(want[found++], ((int64_t[]){0, c, best}), sizeof want[0]);
+            for (int i = 0; i < BOXES; i++) {
+                const float *a = some + (ptrdiff_t)i * 4;
+                const float h = fminf(a[2], b[2]) - fmaxf(a[0], b[0]);
+                const float w = fminf(a[3], b[3]) - fmaxf(a[1], b[1]);
+                const float both = h > 0 && w > 0 ? h * w : 0;
+                const float all = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]);
+                gone[i] = gone[i] || i == best || both / (all - both) > third;
+            }
+        }
+    }
+    struct op_case c;
+    for (int stops = 0; stops < 2; stops++) {
+        op_begin(&c, "NonMaxSuppression", 11);
+        op_input(&c, RDL_F32, some, 3, 1, BOXES, 4);
+        op_input(&c, RDL_F32, marks, 3, 1, CLASSES, BOXES);
+        op_input(&c, RDL_I64, &most, 0);
+        op_input(&c, RDL_F32, &third, 0);
+        c.stop_at = stops ? 2 : 0;
+        if (stops) {
+            op_fails(&c, RDL_ERR_CANCELLED, "stopped");
+            break;
+        }
+        op_run_both(&c);
+        op_expect_dims(&c, 0, 2, (int)found, 3);
+        assert_memory_equal(want, c.data[0], (size_t)found * sizeof want[0]);
+        op_end(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +277,7 @@ int main(void)
         cmocka_unit_test(max_roi_pool_takes_the_largest_of_bins),
         cmocka_unit_test(roi_align_samples_the_middle_of_bins),
         cmocka_unit_test(nms_keeps_the_best_of_what_overlaps),
+        cmocka_unit_test(nms_agrees_with_its_definition),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
