@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build demo test test-full test-torch docs bench install check format setup clean
+.PHONY: all build demo test test-full test-torch docs bench profiles install check format setup clean
 
 all: build
 
@@ -38,6 +38,11 @@ bench:
 	@tools/setup bench
 	@tools/run_tests --compile --build bench
 	@.venv/bin/python bench/bench.py build/bench
+
+profiles:
+	@tools/setup demo
+	@tools/run_tests --compile --build release
+	@.venv/bin/python bench/profiles.py build/release --docs docs/profiles.md
 
 install:
 	@tools/setup build

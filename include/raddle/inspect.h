@@ -63,7 +63,8 @@ struct rdl_step_info {
                            the node's first step; else 0 */
     size_t bytes;     /* extents of all that it reads and writes */
     uint64_t calls;   /* in one run: 1, but for nodes of bodies; 0: it was not run */
-    int64_t time_ns;  /* of a profiled run, all calls together: the median of the runs; else 0 */
+    int64_t time_ns;  /* of a profiled run, all calls together: the median of the runs; else 0. Of a
+                           Loop or Scan: what it takes beside the nodes of its body */
     bool is_deferred; /* run node by node, since its shape hangs on data */
 };
 

@@ -14,12 +14,24 @@
 
 struct rdl__lowering; /* list of steps being built; graph/lower.h */
 
+/**
+ * What an infer may use whose result's shape is found only by computing the result (Unique,
+ * NonMaxSuppression): it asks now and then whether to stop, and leaves what it has computed to lower.
+ */
+struct rdl__effort {
+    struct rdl__arena *arena; /* for kept; lives until lower has run */
+    enum rdl_status (*stop)(const void *user, struct rdl_error *error); /* NULL: never stops */
+    const void *user;
+    const void *kept; /* out: the operator's own data, read by lower; in arena; NULL: none */
+};
+
 /** Everything that shape inference of one node may look at. */
 struct rdl__infer {
     const struct rdl__node *node;
     const struct rdl__desc *in; /* [n_inputs]; dtype and shape known; data known for all inputs in
                                    op->value_inputs, and for others where it happens to be */
     struct rdl__desc *out;      /* [n_outputs]; to be given dtype and shape, data stays NULL */
+    struct rdl__effort *effort; /* never NULL in an operator's infer */
     struct rdl_error *error;
 };
 
@@ -57,6 +69,7 @@ struct rdl__lower {
     const struct rdl__desc *out; /* [n_outputs] */
     const void *state;           /* what prepare left; NULL if it left none, or did not run: a node
                                     that is folded on the host is lowered without prepare */
+    const void *kept;            /* what infer left in its effort */
     enum rdl__isa isa;
     struct rdl__lowering *list; /* receives the steps: graph/lower.h */
     struct rdl_error *error;

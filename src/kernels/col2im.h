@@ -32,7 +32,7 @@ struct rdl__k_col2im {
 };
 /** @return number of tiles, or 0 if a size overflows */
 size_t rdl__k_col2im_plan(struct rdl__k_col2im *p, size_t *scratch_bytes);
-/** Source: ONNX ConvTranspose@1..22. */
+/** Source: ONNX ConvTranspose@1..22, Col2Im@18. */
 enum rdl_status rdl__k_col2im_ref(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_col2im_f32_portable(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_col2im_f32_avx2(const struct rdl__kernel_call *call);

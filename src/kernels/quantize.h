@@ -35,13 +35,17 @@ enum rdl_status rdl__k_quantize(const struct rdl__kernel_call *call);
 /** Source: ONNX DequantizeLinear@10..23. */
 enum rdl_status rdl__k_dequantize(const struct rdl__kernel_call *call);
 
-/** Parameters of rdl__k_quantize_range. Bindings: x f32, scale f32, zero point u8 (both out). */
+/** Parameters of the two kernels below. */
 struct rdl__k_quantize_range {
-    int64_t count;
+    int64_t count, tile_elems, parts; /* set by the plan function; a tile makes a part */
 };
-/** Scale and zero point for u8 of the range of x, 0 included; 1 and 0 if x holds nothing but zeros.
- * One tile. Source: ONNX DynamicQuantizeLinear@11. */
+size_t rdl__k_quantize_range_plan(struct rdl__k_quantize_range *params, int64_t count);
+/** Bindings: x f32, ranges f32 [parts, 2] (out). The least and the largest element of each part of x, 0
+ * included. */
 enum rdl_status rdl__k_quantize_range(const struct rdl__kernel_call *call);
+/** Bindings: ranges, scale f32, zero point u8 (both out). Scale and zero point for u8 of all parts'
+ * range; 1 and 0 if x holds nothing but zeros. One tile. Source: ONNX DynamicQuantizeLinear@11. */
+enum rdl_status rdl__k_quantize_scale(const struct rdl__kernel_call *call);
 
 /** Bindings of the integer products. All but a, b, bias and y are as rdl__k_quantized says. */
 enum rdl__k_quantized_bind {

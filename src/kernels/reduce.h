@@ -1,6 +1,6 @@
 /*
  * Kernels that fold a tensor along any set of its dimensions, that find the place of its largest
- * element, or that sum along one.
+ * element, or that sum or multiply along one.
  *
  * Threading: pure functions; see device/kernel.h.
  */
@@ -70,19 +70,20 @@ struct rdl__k_arg {
 };
 size_t rdl__k_arg_plan(struct rdl__k_arg *p);
 bool rdl__k_arg_takes(enum rdl_dtype dtype);
-/** Passes NaN over, unless the first element is one. Source: ONNX ArgMax@1..13, ArgMin, Hardmax. */
+/** Columns are gone through side by side, row after row. Passes NaN over, unless the first element is one. Source: ONNX ArgMax@1..13, ArgMin, Hardmax. */
 enum rdl_status rdl__k_arg(const struct rdl__kernel_call *call);
 
 /** Parameters of rdl__k_cumsum. Bindings: x, y [outer, size, inner]; y may lie on x. */
 struct rdl__k_cumsum {
     enum rdl_dtype dtype; /* f32, f64, i32, i64, u32, u64 */
+    bool product;         /* multiplies, else adds */
     bool exclusive, reverse;
     int64_t outer, size, inner;
     int64_t blocks; /* of the inner elements, one a tile; set by the plan function */
 };
 size_t rdl__k_cumsum_plan(struct rdl__k_cumsum *p);
 bool rdl__k_cumsum_takes(enum rdl_dtype dtype);
-/** Floats are summed in double; integers wrap. Source: ONNX CumSum@11..14. */
+/** Floats are summed in double; integers wrap. Source: ONNX CumSum@11..14, CumProd@26. */
 enum rdl_status rdl__k_cumsum(const struct rdl__kernel_call *call);
 
 #endif

@@ -45,19 +45,28 @@ struct rdl__k_roi_align {
  * Source: ONNX RoiAlign@10..22. */
 enum rdl_status rdl__k_roi_align(const struct rdl__kernel_call *call);
 
-/** Parameters of rdl__k_nms. Bindings: boxes (f32) [batches, boxes, 4], scores (f32) [batches,
- * classes, boxes], most boxes a class (i64), IoU threshold (f32), score threshold (f32), each NULL if
- * absent, out (i64) [found, 3]. Scratch: `boxes` int64_t. One tile. */
-struct rdl__k_nms {
-    int64_t batches, classes, boxes;
-    bool centers; /* boxes are x, y, width, height; else two corners, y first */
-    int64_t found;
+/** Parameters of rdl__k_affine_grid. Bindings: theta [batch, n, n + 1], out [batch, sizes..., n]. */
+struct rdl__k_affine_grid {
+    enum rdl_dtype dtype; /* f32 or f64 */
+    bool align_corners;   /* -1 and 1 are the middles of the outer pixels, else their outer edges */
+    int32_t n;            /* 2 or 3 */
+    int64_t batch, sizes[RDL__K_SAMPLE_DIMS]; /* [n] of the image, the fastest last */
+    int64_t points, tile_points, tiles;       /* of an image; set by the plan function */
 };
-/** Goes through all classes and keeps boxes; *found is their number. out may be NULL, then only
- * counts; else at most params->found rows are written. bind [5] as of the kernel's inputs. */
-void rdl__k_nms_run(const struct rdl__k_nms *params, const void *const bind[5], int64_t *order,
-                    int64_t *out, int64_t *found);
-/** @return RDL_ERR_RUNTIME: another number than found. Source: ONNX NonMaxSuppression@10..11. */
-enum rdl_status rdl__k_nms(const struct rdl__kernel_call *call);
+size_t rdl__k_affine_grid_plan(struct rdl__k_affine_grid *params);
+/** Computes in double. Source: ONNX AffineGrid@20. */
+enum rdl_status rdl__k_affine_grid(const struct rdl__kernel_call *call);
+
+/** Parameters of rdl__k_max_roi_pool. Bindings: images [batch, channels, height, width], regions
+ * [rois, 5] (batch index, left, top, right, bottom), out [rois, channels, out_height, out_width]. Tiles:
+ * regions times channels. */
+struct rdl__k_max_roi_pool {
+    enum rdl_dtype dtype; /* f32 or f64 */
+    int64_t batch, channels, height, width, rois, out_height, out_width;
+    double scale;
+};
+/** A bin without a pixel is 0. @return RDL_ERR_RUNTIME: a batch index out of range, or a region without
+ * bounds. Source: ONNX MaxRoiPool@1..22. */
+enum rdl_status rdl__k_max_roi_pool(const struct rdl__kernel_call *call);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Kernels that read or write where indices say: GatherElements, GatherND, ScatterElements, ScatterND.
+ * Kernels that read or write where indices say: GatherElements, GatherND, ScatterElements, ScatterND,
+ * TensorScatter.
  *
  * An index out of range makes the kernel return RDL_ERR_RUNTIME before it touches what it names.
  *
@@ -71,5 +72,18 @@ size_t rdl__k_scatter_nd_plan(struct rdl__k_slices *params);
 enum rdl_status rdl__k_gather_nd(const struct rdl__kernel_call *call);
 /** Bindings: indices, updates, out (holding the data). Source: ONNX ScatterND@11..18. */
 enum rdl_status rdl__k_scatter_nd(const struct rdl__kernel_call *call);
+
+/** Parameters of rdl__k_scatter_rows. Bindings: updates [batch, planes, rows, inner], first row of each
+ * batch (i64 [batch]; NULL: 0), out [batch, planes, axis, inner] (holding the data). */
+struct rdl__k_scatter_rows {
+    int32_t elem_bytes;
+    bool circular; /* rows behind the last are the first ones, else an error */
+    int64_t batch, planes, rows, axis, inner;
+    int64_t tile_rows; /* set by the plan function */
+};
+size_t rdl__k_scatter_rows_plan(struct rdl__k_scatter_rows *params);
+/** Writes rows one after another. @return RDL_ERR_RUNTIME: a row outside the axis.
+ * Source: ONNX TensorScatter@24. */
+enum rdl_status rdl__k_scatter_rows(const struct rdl__kernel_call *call);
 
 #endif

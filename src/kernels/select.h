@@ -16,13 +16,18 @@
 /** Number of elements of n that are not zero: any dtype but STRING. */
 int64_t rdl__k_count_nonzero(enum rdl_dtype dtype, const void *x, int64_t n);
 
-/** Parameters of rdl__k_nonzero. Bindings: x, out [rank, found] (i64). One tile. */
+/** Parameters of the two kernels below. A tile is a part of x. */
 struct rdl__k_nonzero {
     enum rdl_dtype dtype;
     struct rdl__shape shape;
     int64_t found;
+    int64_t count, tile_elems, parts; /* set by the plan function */
 };
-/** The places of what is not zero, in C order. Source: ONNX NonZero@9. */
+size_t rdl__k_nonzero_plan(struct rdl__k_nonzero *params);
+/** Bindings: x, counts (i64) [parts] (out). How many elements of each part are not zero. */
+enum rdl_status rdl__k_nonzero_count(const struct rdl__kernel_call *call);
+/** Bindings: x, counts, out [rank, found] (i64). The places of what is not zero, in C order.
+ * Source: ONNX NonZero@9. */
 enum rdl_status rdl__k_nonzero(const struct rdl__kernel_call *call);
 
 /** Parameters of rdl__k_compress. Bindings: x [outer, axis, inner], condition (bool) [n], out [outer,

@@ -334,6 +334,8 @@ struct doing {
     struct rdl__work *work;
     struct rdl__desc *in, *out; /* [n_inputs], [n_outputs] */
     struct rdl__cell *results;  /* [n_outputs] */
+    struct rdl__effort effort;  /* of infer, for lower */
+    int64_t infer_ns;           /* how long infer took; only where somebody watches */
     struct rdl__lowering list;
     struct rdl__block *room;     /* temporaries and scratch */
     size_t *temp_offsets;        /* [n_temps] in room */
@@ -343,6 +345,13 @@ struct doing {
 static enum rdl_status no_memory(const struct doing *doing)
 {
     return rdl__fail(doing->frame->run->error, RDL_ERR_NO_MEMORY, "run: no memory");
+}
+
+/* The run's error is the one that the check writes. */
+static enum rdl_status stop_run(const void *run, struct rdl_error *error)
+{
+    (void)error;
+    return rdl__deferred_check(run);
 }
 
 /* Reads what the node's infer looks at, and calls it. */
@@ -363,7 +372,8 @@ static enum rdl_status infer(struct doing *doing)
             RDL_TRY(rdl__cell_read(frame->run, cell));
         doing->in[i] = cell->desc;
     }
-    return rdl__infer_node(node, doing->in, doing->out, frame->run->error);
+    doing->effort = (struct rdl__effort){.arena = arena, .stop = stop_run, .user = frame->run};
+    return rdl__infer_node(node, doing->in, doing->out, &doing->effort, frame->run->error);
 }
 
 static enum rdl_status lower(struct doing *doing)
@@ -380,6 +390,7 @@ static enum rdl_status lower(struct doing *doing)
                                      .in = doing->in,
                                      .out = doing->out,
                                      .state = doing->own->state,
+                                     .kept = doing->effort.kept,
                                      .isa = doing->frame->program->isa,
                                      .list = &doing->list,
                                      .error = doing->frame->run->error};
@@ -479,6 +490,11 @@ static struct rdl__binding bind(const struct doing *doing, const struct rdl__ope
     return binding;
 }
 
+static uint32_t number_of(const struct rdl__program *program, const struct rdl__program_node *own)
+{
+    return program->first_number + (uint32_t)(own - program->nodes);
+}
+
 static enum rdl_status emit(struct doing *doing)
 {
     const struct rdl__lowering *list = &doing->list;
@@ -491,7 +507,7 @@ static enum rdl_status emit(struct doing *doing)
     struct rdl__binding *bindings = RDL__ARENA_ARRAY(arena, struct rdl__binding, n + 1);
     if (steps == NULL || bindings == NULL)
         return no_memory(doing);
-    const uint32_t number = program->first_number + (uint32_t)(doing->own - program->nodes);
+    const uint32_t number = number_of(program, doing->own);
     for (uint32_t i = 0; i < list->n_steps; i++) {
         const struct rdl__step_spec *spec = &list->steps[i].spec;
         steps[i] =
@@ -527,15 +543,20 @@ static enum rdl_status submit(struct doing *doing)
     return rdl__work_submit(frame->run, work, bases, n);
 }
 
+/* Tells the watcher how long a node took. */
+static void tell_end(struct rdl__deferred *run, uint32_t number, int64_t time_ns)
+{
+    run->watcher->end(run->watcher, number, time_ns);
+    run->watched_ns += time_ns;
+}
+
 /* As submit, and waits until it has run. */
 static enum rdl_status submit_watched(struct doing *doing)
 {
     struct rdl__deferred *run = doing->frame->run;
-    const struct rdl__program *program = doing->frame->program;
     const struct rdl__segment *segment = &doing->work->segment;
     struct rdl__deferred_node seen = {.node = &doing->own->node,
-                                      .number = program->first_number +
-                                                (uint32_t)(doing->own - program->nodes),
+                                      .number = number_of(doing->frame->program, doing->own),
                                       .in = doing->in,
                                       .out = doing->out};
     for (uint32_t i = 0; i < segment->n_steps; i++) {
@@ -548,13 +569,22 @@ static enum rdl_status submit_watched(struct doing *doing)
     RDL_TRY(submit(doing)); /* the work goes with its lists, which hold what seen points to */
     RDL_TRY(catch_up(run));
     RDL_TRY(report_failure(run));
-    run->watcher->end(run->watcher, seen.number, rdl_now_ns() - start);
+    tell_end(run, seen.number, doing->infer_ns + rdl_now_ns() - start);
+    return RDL_OK;
+}
+
+static enum rdl_status infer_watched(struct doing *doing)
+{
+    RDL_TRY(catch_up(doing->frame->run));
+    const int64_t start = rdl_now_ns();
+    RDL_TRY(infer(doing));
+    doing->infer_ns = rdl_now_ns() - start;
     return RDL_OK;
 }
 
 static enum rdl_status compute(struct doing *doing)
 {
-    RDL_TRY(infer(doing));
+    RDL_TRY(doing->frame->run->watcher != NULL ? infer_watched(doing) : infer(doing));
     RDL_TRY(lower(doing));
     RDL_TRY(place_outputs(doing));
     if (doing->list.n_steps == 0)
@@ -609,13 +639,50 @@ static enum rdl_status wants_input(struct rdl__frame *frame, const struct rdl__n
     return RDL_OK;
 }
 
+/* Tells the watcher of a loop that has run. */
+static enum rdl_status watch_loop(struct rdl__frame *frame, const struct rdl__program_node *own,
+                                  int64_t time_ns)
+{
+    const struct rdl__node *node = &own->node;
+    struct rdl__deferred *run = frame->run;
+    struct rdl__desc *descs =
+        rdl__alloc_zeroed((size_t)node->n_inputs + node->n_outputs + 1, sizeof *descs);
+    if (descs == NULL)
+        return rdl__fail(run->error, RDL_ERR_NO_MEMORY, "run: no memory");
+    for (uint32_t i = 0; i < node->n_inputs; i++)
+        if (node->inputs[i] != RDL__NO_VALUE)
+            descs[i] = cell_of(frame, node->inputs[i])->desc;
+    for (uint32_t k = 0; k < node->n_outputs; k++)
+        if (node->outputs[k] != RDL__NO_VALUE)
+            descs[node->n_inputs + k] = cell_of(frame, node->outputs[k])->desc;
+    const struct rdl__deferred_node seen = {.node = node,
+                                            .number = number_of(frame->program, own),
+                                            .in = descs,
+                                            .out = descs + node->n_inputs};
+    run->watcher->begin(run->watcher, &seen);
+    tell_end(run, seen.number, time_ns);
+    rdl__free(descs);
+    return RDL_OK;
+}
+
+static enum rdl_status run_loop(struct rdl__frame *frame, const struct rdl__program_node *own)
+{
+    struct rdl__deferred *run = frame->run;
+    if (run->watcher == NULL)
+        return rdl__loop_run(frame, own);
+    RDL_TRY(catch_up(run));
+    const int64_t start = rdl_now_ns(), inside = run->watched_ns;
+    RDL_TRY(rdl__loop_run(frame, own));
+    RDL_TRY(catch_up(run));
+    return watch_loop(frame, own, rdl_now_ns() - start - (run->watched_ns - inside));
+}
+
 /* Runs a node and lets go of what it was the last to read. */
 static enum rdl_status finish_node(struct rdl__frame *frame, const struct rdl__program_node *own)
 {
     const struct rdl__node *node = &own->node;
     RDL_TRY(rdl__deferred_check(frame->run));
-    RDL_TRY((node->op->flags & RDL__OP_LOOP) != 0 ? rdl__loop_run(frame, own)
-                                                  : run_node(frame, own));
+    RDL_TRY((node->op->flags & RDL__OP_LOOP) != 0 ? run_loop(frame, own) : run_node(frame, own));
     for (uint32_t i = 0; i < node->n_inputs; i++)
         if (node->inputs[i] != RDL__NO_VALUE)
             rdl__frame_used(frame, node->inputs[i]);

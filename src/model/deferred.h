@@ -44,7 +44,7 @@ struct rdl__cell {
 
 struct rdl__work; /* lists that submitted work still reads */
 
-/** A node that the deferred part is about to run. */
+/** A node that the deferred part is about to run, or a loop that it has run. */
 struct rdl__deferred_node {
     const struct rdl__node *node;
     uint32_t number; /* of the node in its program's root */
@@ -53,8 +53,8 @@ struct rdl__deferred_node {
     size_t bytes; /* that they bind */
 };
 
-/** Sees each node before its work is submitted, and how long it took once that has run: for profiles,
- * which wait for each. */
+/** Sees each node before its work is submitted, and how long it took, its infer included, once that has
+ * run: for profiles, which wait for each. A loop's time is its own, without the nodes of its body. */
 struct rdl__deferred_watcher {
     void (*begin)(struct rdl__deferred_watcher *watcher, const struct rdl__deferred_node *what);
     void (*end)(struct rdl__deferred_watcher *watcher, uint32_t number, int64_t time_ns);
@@ -69,6 +69,7 @@ struct rdl__deferred {
     struct rdl_cancel *cancel;
     struct rdl_error *error;
     struct rdl__deferred_watcher *watcher; /* NULL: nobody watches */
+    int64_t watched_ns; /* time of all nodes that the watcher was told; begin with 0 */
 
     /* Kept by the functions below. */
     struct rdl__work *works;

@@ -90,14 +90,19 @@ static enum rdl_status run_steps(const struct rdl__lowering *list, struct places
 }
 
 enum rdl_status rdl__fold(const struct rdl__node *node, const struct rdl__desc *in,
-                          struct rdl__desc *out, struct rdl__arena *arena, enum rdl__isa isa,
-                          struct rdl_error *error)
+                          struct rdl__desc *out, const void *kept, struct rdl__arena *arena,
+                          enum rdl__isa isa, struct rdl_error *error)
 {
     struct rdl__lowering list;
     rdl__lowering_init(&list, arena);
     rdl__lowering_begin(&list, 0);
-    const struct rdl__lower lower = {
-        .node = node, .in = in, .out = out, .isa = isa, .list = &list, .error = error};
+    const struct rdl__lower lower = {.node = node,
+                                     .in = in,
+                                     .out = out,
+                                     .kept = kept,
+                                     .isa = isa,
+                                     .list = &list,
+                                     .error = error};
     void **data = rdl__arena_zeroed(arena, node->n_outputs + 1, sizeof *data);
     if (data == NULL)
         return rdl__fail_memory(error, "fold", node->n_outputs * sizeof *data);
@@ -117,7 +122,8 @@ enum rdl_status rdl__fold(const struct rdl__node *node, const struct rdl__desc *
 }
 
 enum rdl_status rdl__infer_node(const struct rdl__node *node, const struct rdl__desc *in,
-                                struct rdl__desc *out, struct rdl_error *error)
+                                struct rdl__desc *out, struct rdl__effort *effort,
+                                struct rdl_error *error)
 {
     char text[RDL__NODE_TEXT_BYTES];
     for (uint32_t i = 0; i < node->n_inputs && i < 32; i++)
@@ -126,7 +132,8 @@ enum rdl_status rdl__infer_node(const struct rdl__node *node, const struct rdl__
             return rdl__fail(error, RDL_ERR_INTERNAL,
                              "%s: input %u decides a shape, and its elements are not known",
                              rdl__node_text(node, text, sizeof text), i);
-    const struct rdl__infer infer = {.node = node, .in = in, .out = out, .error = error};
+    const struct rdl__infer infer = {
+        .node = node, .in = in, .out = out, .effort = effort, .error = error};
     const enum rdl_status status = node->op->infer(&infer);
     if (status != RDL_OK)
         return rdl__fail_within(error, status, "%s", rdl__node_text(node, text, sizeof text));

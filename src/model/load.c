@@ -96,6 +96,11 @@ static enum rdl_status stopped(const struct load *load, enum rdl_status status)
     return cause != RDL_OK ? cause : status;
 }
 
+static enum rdl_status stop_load(const void *user, struct rdl_error *error)
+{
+    return rdl__limits_check(user, error);
+}
+
 static enum rdl_status fold_node(void *user, const struct rdl__graph *graph,
                                  const struct rdl__node *node, struct rdl__desc *out,
                                  struct rdl_error *error)
@@ -110,8 +115,9 @@ static enum rdl_status fold_node(void *user, const struct rdl__graph *graph,
             in[i] = *graph->values[node->inputs[i]].constant;
     if (!rdl__can_fold(node, in))
         return rdl__fail(error, RDL_ERR_UNSUPPORTED, "an input is not known");
-    RDL_TRY(rdl__infer_node(node, in, out, error));
-    return rdl__fold(node, in, out, graph->arena, rdl__isa_best(), error);
+    struct rdl__effort effort = {.arena = graph->arena, .stop = stop_load, .user = &load->limits};
+    RDL_TRY(rdl__infer_node(node, in, out, &effort, error));
+    return rdl__fold(node, in, out, effort.kept, graph->arena, rdl__isa_best(), error);
 }
 
 static enum rdl_status check_ports(const struct rdl__graph *graph, struct rdl_error *error)

@@ -70,17 +70,24 @@ static void scatter(struct rdl__making *making, const struct rdl__node *node,
             making->descs[node->outputs[i]] = out[i];
 }
 
-static enum rdl_status infer_node(struct rdl__making *making, const struct rdl__node *node)
+static enum rdl_status stop_making(const void *limits, struct rdl_error *error)
+{
+    return rdl__limits_check(limits, error);
+}
+
+static enum rdl_status infer_node(struct rdl__making *making, const struct rdl__node *node,
+                                  const struct rdl__compile_limits *limits)
 {
     struct rdl__desc *in = RDL__ARENA_ARRAY(&making->arena, struct rdl__desc, node->n_inputs + 1);
     struct rdl__desc *out = RDL__ARENA_ARRAY(&making->arena, struct rdl__desc, node->n_outputs + 1);
     if (in == NULL || out == NULL)
         return rdl__making_no_memory(making);
     rdl__making_inputs(making, node, in);
-    RDL_TRY(rdl__infer_node(node, in, out, making->error));
+    struct rdl__effort effort = {.arena = &making->arena, .stop = stop_making, .user = limits};
+    RDL_TRY(rdl__infer_node(node, in, out, &effort, making->error));
     if (rdl__can_fold(node, in)) {
-        const enum rdl_status status =
-            rdl__fold(node, in, out, &making->arena, making->program->isa, making->error);
+        const enum rdl_status status = rdl__fold(node, in, out, effort.kept, &making->arena,
+                                                 making->program->isa, making->error);
         if (status != RDL_OK && status != RDL_ERR_UNSUPPORTED)
             return rdl__fail_within(making->error, status, "%s", RDL__NODE_TEXT(node));
     }
@@ -134,7 +141,7 @@ static enum rdl_status infer_after_inputs(struct rdl__making *making, struct vis
         RDL_TRY(rdl__limits_check(limits, making->error));
         const bool deferred = is_deferred(making, node);
         if (!deferred)
-            RDL_TRY(infer_node(making, node));
+            RDL_TRY(infer_node(making, node, limits));
         making->nodes[top->node] = deferred ? RDL__NODE_DEFERRED : RDL__NODE_KNOWN;
         depth--;
     }

@@ -8,6 +8,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum rdl_status rdl__op_stop(const struct rdl__infer *infer)
+{
+    const struct rdl__effort *effort = infer->effort;
+    return effort->stop == NULL ? RDL_OK : effort->stop(effort->user, infer->error);
+}
+
 bool rdl__op_has(const struct rdl__node *node, uint32_t i)
 {
     return i < node->n_inputs && node->inputs[i] != RDL__NO_VALUE;
@@ -204,6 +210,19 @@ enum rdl_status rdl__op_store(const struct rdl__lower *lower, const void *bytes,
     const enum rdl_status status = rdl__op_step(lower, rdl__k_store, blob, blob_bytes, 1, 1, &to);
     rdl__free(blob);
     return status;
+}
+
+enum rdl_status rdl__op_store_ints(const struct rdl__lower *lower, const int64_t *values,
+                                   int64_t count, struct rdl__operand to)
+{
+    const int64_t part = 65536;
+    for (int64_t at = 0; at < count; at += part) {
+        const int64_t n = count - at < part ? count - at : part;
+        struct rdl__operand where = to;
+        where.offset_bytes += (size_t)at * sizeof *values;
+        RDL_TRY(rdl__op_store(lower, values + at, (size_t)n * sizeof *values, where));
+    }
+    return RDL_OK;
 }
 
 enum rdl_status rdl__op_no_kernel(const struct rdl__lower *lower, enum rdl_dtype dtype)

@@ -31,6 +31,10 @@
 #define RDL__CHECK_ATTRS(node, rules, error)                                                       \
     rdl__attr_check((node), (rules), sizeof(rules) / sizeof *(rules), (error))
 
+/** What ends the work of an infer: RDL_OK, or RDL_ERR_CANCELLED, RDL_ERR_DEADLINE. To be asked about
+ * every millisecond. */
+enum rdl_status rdl__op_stop(const struct rdl__infer *infer);
+
 /** Whether input i of the node is given. */
 bool rdl__op_has(const struct rdl__node *node, uint32_t i);
 
@@ -100,6 +104,10 @@ enum rdl_status rdl__op_move(const struct rdl__lower *lower, struct rdl__k_move 
 /** Adds the step that stores bytes, known now, in an operand. */
 enum rdl_status rdl__op_store(const struct rdl__lower *lower, const void *bytes, size_t size_bytes,
                               struct rdl__operand to);
+
+/** Adds the steps that store integers, known now, in an operand, a part each that is stored in time. */
+enum rdl_status rdl__op_store_ints(const struct rdl__lower *lower, const int64_t *values,
+                                   int64_t count, struct rdl__operand to);
 
 /** Fails with the dtype that the operator's kernels do not have. */
 enum rdl_status rdl__op_no_kernel(const struct rdl__lower *lower, enum rdl_dtype dtype);

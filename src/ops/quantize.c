@@ -190,6 +190,21 @@ static enum rdl_status infer_dynamic(const struct rdl__infer *infer)
     return wants(infer->node, 2) ? rdl__op_out(infer, 2, RDL_U8, 0, NULL) : RDL_OK;
 }
 
+/* Adds the steps that make scale and zero point. */
+static enum rdl_status lower_range(const struct rdl__lower *lower, int64_t count,
+                                   const struct rdl__operand made[2])
+{
+    struct rdl__k_quantize_range range;
+    uint32_t ranges;
+    const size_t tiles = rdl__k_quantize_range_plan(&range, count);
+    RDL_TRY(rdl__lower_temp(lower, 2 * tiles * sizeof(float), &ranges));
+    const struct rdl__operand first[] = {RDL__IN(0), RDL__TEMP_WRITE(ranges)};
+    if (tiles > 0)
+        RDL_TRY(RDL__OP_STEP(lower, rdl__k_quantize_range, range, tiles, first));
+    const struct rdl__operand second[] = {RDL__TEMP_READ(ranges), made[0], made[1]};
+    return RDL__OP_STEP(lower, rdl__k_quantize_scale, range, 1, second);
+}
+
 static enum rdl_status lower_dynamic(const struct rdl__lower *lower)
 {
     struct rdl__operand made[2] = {RDL__OUT(1), RDL__OUT(2)};
@@ -201,9 +216,7 @@ static enum rdl_status lower_dynamic(const struct rdl__lower *lower)
         made[i] = RDL__TEMP_WRITE(temp);
     }
     const int64_t count = (int64_t)rdl__shape_count(&lower->in[0].shape);
-    const struct rdl__k_quantize_range range = {count};
-    const struct rdl__operand first[] = {RDL__IN(0), made[0], made[1]};
-    RDL_TRY(RDL__OP_STEP(lower, rdl__k_quantize_range, range, 1, first));
+    RDL_TRY(lower_range(lower, count, made));
     if (!wants(lower->node, 0) || count == 0)
         return RDL_OK;
     struct rdl__k_quantize p = {

@@ -1,5 +1,5 @@
 /*
- * Operators that fold a tensor along axes: ReduceSum and its kin, ArgMax, ArgMin, Hardmax, CumSum.
+ * Operators that fold a tensor along axes: ReduceSum and its kin, ArgMax, ArgMin, CumSum, CumProd.
  */
 #include "ops/reduce.h"
 
@@ -197,7 +197,7 @@ UNARY_TABLE(ArgMax, 12, 0, check_arg_12, infer_arg, lower_arg_max)
 UNARY_TABLE(ArgMin, 1, 0, check_arg_1, infer_arg, lower_arg_min)
 UNARY_TABLE(ArgMin, 12, 0, check_arg_12, infer_arg, lower_arg_min)
 
-/* ----------------------------------------------------------------------------------------- CumSum */
+/* --------------------------------------------------------------------------------- CumSum, CumProd */
 
 static enum rdl_status check_cumsum(const struct rdl__node *node, struct rdl_error *error)
 {
@@ -226,13 +226,14 @@ static enum rdl_status infer_cumsum(const struct rdl__infer *infer)
     return rdl__op_out_as_input(infer);
 }
 
-static enum rdl_status lower_cumsum(const struct rdl__lower *lower)
+static enum rdl_status lower_running(const struct rdl__lower *lower, bool product)
 {
     const struct rdl__infer infer = {.node = lower->node, .in = lower->in, .error = lower->error};
     const struct rdl__shape *x = &lower->in[0].shape;
     int32_t axis;
     RDL_TRY(cumsum_axis(&infer, &axis));
     struct rdl__k_cumsum params = {.dtype = lower->in[0].dtype,
+                                   .product = product,
                                    .exclusive = rdl__attr_int(lower->node, "exclusive", 0) != 0,
                                    .reverse = rdl__attr_int(lower->node, "reverse", 0) != 0,
                                    .outer = rdl__shape_product(x, 0, axis),
@@ -243,6 +244,19 @@ static enum rdl_status lower_cumsum(const struct rdl__lower *lower)
     return RDL__OP_STEP(lower, rdl__k_cumsum, params, tiles, bind);
 }
 
+static enum rdl_status lower_cumsum(const struct rdl__lower *lower)
+{
+    return lower_running(lower, false);
+}
+
+static enum rdl_status lower_cumprod(const struct rdl__lower *lower)
+{
+    return lower_running(lower, true);
+}
+
 /* CumSum@11 (14: more dtypes). */
 RDL__OPERATOR(CumSum, 11, 2, 2, 1, 1, .value_inputs = 1u << 1, .flags = RDL__OP_IN_PLACE,
               .check = check_cumsum, .infer = infer_cumsum, .lower = lower_cumsum);
+/* CumProd@26. */
+RDL__OPERATOR(CumProd, 26, 2, 2, 1, 1, .value_inputs = 1u << 1, .flags = RDL__OP_IN_PLACE,
+              .check = check_cumsum, .infer = infer_cumsum, .lower = lower_cumprod);

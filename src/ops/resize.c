@@ -553,7 +553,14 @@ static enum rdl_status lower_passes(const struct rdl__lower *lower, const struct
         RDL_TRY(status);
         from = RDL__TEMP_READ(temp);
     }
-    return sums == dtype ? RDL_OK : cast_step(lower, sums, dtype, &shape, from, RDL__OUT(0));
+    if (sums == dtype)
+        return RDL_OK;
+    if (dtype != RDL_F16 && dtype != RDL_BF16) { /* integers: to the nearest, halves to even */
+        struct rdl__k_unary round = {.op = RDL__K_UNARY_ROUND, .dtype = sums};
+        RDL_TRY(rdl__op_unary(lower, &round, (int64_t)rdl__shape_count(&shape), from,
+                              RDL__TEMP_WRITE(from.index)));
+    }
+    return cast_step(lower, sums, dtype, &shape, from, RDL__OUT(0));
 }
 
 static enum rdl_status lower_resize(const struct rdl__lower *lower)

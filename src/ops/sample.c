@@ -1,9 +1,8 @@
 /*
- * Operators that read images at places which the data give: GridSample, RoiAlign, and
- * NonMaxSuppression, which chooses such places.
+ * Operators that read images at places which the data give: GridSample with AffineGrid, which makes
+ * such places, RoiAlign, MaxRoiPool.
  */
 #include "kernels/sample.h"
-#include "base/mem.h"
 #include "ops/common.h"
 
 #include <inttypes.h>
@@ -97,6 +96,54 @@ RDL__OPERATOR(GridSample, 16, 2, 2, 1, 1, .check = check_grid_sample, .infer = i
 RDL__OPERATOR(GridSample, 20, 2, 2, 1, 1, .check = check_grid_sample, .infer = infer_grid_sample,
               .lower = lower_grid_sample);
 
+/* ------------------------------------------------------------------------------------- AffineGrid */
+
+static enum rdl_status check_affine_grid(const struct rdl__node *node, struct rdl_error *error)
+{
+    static const struct rdl__attr_rule rules[] = {{"align_corners", RDL__ATTR_INT, false}};
+    return RDL__CHECK_ATTRS(node, rules, error);
+}
+
+static enum rdl_status infer_affine_grid(const struct rdl__infer *infer)
+{
+    const struct rdl__shape *theta = &infer->in[0].shape;
+    int64_t size[2 + RDL__K_SAMPLE_DIMS] = {0}, dims[2 + RDL__K_SAMPLE_DIMS] = {0};
+    size_t count;
+    if (infer->in[0].dtype != RDL_F32 && infer->in[0].dtype != RDL_F64)
+        return rdl__op_bad_dtype(infer, 0);
+    RDL_TRY(rdl__op_rank(infer, 0, 3, 3));
+    RDL_TRY(rdl__op_ints(infer, 1, size, 2 + RDL__K_SAMPLE_DIMS, &count));
+    const int64_t n = (int64_t)count - 2;
+    if (n < 2 || theta->dims[0] != size[0] || theta->dims[1] != n || theta->dims[2] != n + 1) {
+        char text[RDL__SHAPE_TEXT_BYTES];
+        return rdl__fail(infer->error, RDL_ERR_SHAPE, "theta %s does not fit a size of %zu numbers",
+                         rdl__shape_text(theta, text, sizeof text), count);
+    }
+    dims[0] = size[0];
+    for (int64_t d = 0; d < n; d++)
+        dims[1 + d] = size[2 + d];
+    dims[1 + n] = n;
+    return rdl__op_out(infer, 0, infer->in[0].dtype, (int32_t)n + 2, dims);
+}
+
+static enum rdl_status lower_affine_grid(const struct rdl__lower *lower)
+{
+    const struct rdl__shape *y = &lower->out[0].shape;
+    struct rdl__k_affine_grid params = {.dtype = lower->in[0].dtype,
+                                        .align_corners =
+                                            rdl__attr_int(lower->node, "align_corners", 0) != 0,
+                                        .n = y->rank - 2,
+                                        .batch = y->dims[0]};
+    memcpy(params.sizes, y->dims + 1, sizeof params.sizes);
+    const size_t tiles = rdl__k_affine_grid_plan(&params);
+    const struct rdl__operand bind[] = {RDL__IN(0), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, rdl__k_affine_grid, params, tiles, bind);
+}
+
+/* AffineGrid@20. */
+RDL__OPERATOR(AffineGrid, 20, 2, 2, 1, 1, .value_inputs = 1u << 1, .check = check_affine_grid,
+              .infer = infer_affine_grid, .lower = lower_affine_grid);
+
 /* --------------------------------------------------------------------------------------- RoiAlign */
 
 static enum rdl_status check_roi_align(const struct rdl__node *node, struct rdl_error *error)
@@ -175,78 +222,55 @@ RDL__OPERATOR(RoiAlign, 10, 3, 3, 1, 1, .check = check_roi_align, .infer = infer
 RDL__OPERATOR(RoiAlign, 16, 3, 3, 1, 1, .check = check_roi_align, .infer = infer_roi_align,
               .lower = lower_roi_align);
 
-/* ------------------------------------------------------------------------------ NonMaxSuppression */
+/* ------------------------------------------------------------------------------------- MaxRoiPool */
 
-static enum rdl_status check_nms(const struct rdl__node *node, struct rdl_error *error)
+static enum rdl_status check_max_roi_pool(const struct rdl__node *node, struct rdl_error *error)
 {
-    static const struct rdl__attr_rule rules[] = {{"center_point_box", RDL__ATTR_INT, false}};
-    return RDL__CHECK_ATTRS(node, rules, error);
-}
-
-static enum rdl_status check_nms_inputs(const struct rdl__infer *infer)
-{
-    const struct rdl__shape *boxes = &infer->in[0].shape, *scores = &infer->in[1].shape;
-    RDL_TRY(rdl__op_rank(infer, 0, 3, 3));
-    RDL_TRY(rdl__op_rank(infer, 1, 3, 3));
-    if (boxes->dims[2] != 4 || boxes->dims[0] != scores->dims[0] ||
-        boxes->dims[1] != scores->dims[2]) {
-        char a[RDL__SHAPE_TEXT_BYTES], b[RDL__SHAPE_TEXT_BYTES];
-        return rdl__fail(infer->error, RDL_ERR_SHAPE, "boxes %s do not fit scores %s",
-                         rdl__shape_text(boxes, a, sizeof a), rdl__shape_text(scores, b, sizeof b));
-    }
-    for (uint32_t i = 0; i < infer->node->n_inputs; i++) {
-        if (!rdl__op_has(infer->node, i))
-            continue;
-        if (infer->in[i].dtype != (i == 2 ? RDL_I64 : RDL_F32))
-            return rdl__op_bad_dtype(infer, i);
-        if (i >= 2 && rdl__shape_count(&infer->in[i].shape) != 1)
-            return rdl__fail(infer->error, RDL_ERR_SHAPE, "input %" PRIu32 " is no scalar", i);
-    }
+    static const struct rdl__attr_rule rules[] = {{"pooled_shape", RDL__ATTR_INTS, true},
+                                                  {"spatial_scale", RDL__ATTR_FLOAT, false}};
+    size_t n;
+    RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
+    const int64_t *shape = rdl__attr_ints(node, "pooled_shape", &n);
+    if (n != 2 || shape[0] < 1 || shape[1] < 1)
+        return rdl__fail(error, RDL_ERR_MODEL, "%s: pooled_shape is not two sizes",
+                         RDL__NODE_TEXT(node));
     return RDL_OK;
 }
 
-static struct rdl__k_nms nms_params(const struct rdl__node *node, const struct rdl__desc *in)
+static enum rdl_status infer_max_roi_pool(const struct rdl__infer *infer)
 {
-    return (struct rdl__k_nms){.batches = in[0].shape.dims[0],
-                               .classes = in[1].shape.dims[1],
-                               .boxes = in[0].shape.dims[1],
-                               .centers = rdl__attr_int(node, "center_point_box", 0) != 0};
+    size_t n;
+    const int64_t *pooled = rdl__attr_ints(infer->node, "pooled_shape", &n);
+    if (infer->in[0].dtype != RDL_F32 && infer->in[0].dtype != RDL_F64)
+        return rdl__op_bad_dtype(infer, 0);
+    RDL_TRY(rdl__op_same_dtype(infer, 1));
+    RDL_TRY(rdl__op_rank(infer, 0, 4, 4));
+    RDL_TRY(rdl__op_rank(infer, 1, 2, 2));
+    const int64_t *rois = infer->in[1].shape.dims;
+    if (rois[1] != 5)
+        return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                         "input 1: a region has %" PRId64 " numbers, expected 5", rois[1]);
+    const int64_t dims[4] = {rois[0], infer->in[0].shape.dims[1], pooled[0], pooled[1]};
+    return rdl__op_out(infer, 0, infer->in[0].dtype, 4, dims);
 }
 
-static enum rdl_status infer_nms(const struct rdl__infer *infer)
+static enum rdl_status lower_max_roi_pool(const struct rdl__lower *lower)
 {
-    RDL_TRY(check_nms_inputs(infer));
-    const struct rdl__k_nms params = nms_params(infer->node, infer->in);
-    const void *bind[5] = {NULL};
-    int64_t dims[2] = {0, 3};
-    for (uint32_t i = 0; i < 5; i++)
-        bind[i] = rdl__op_has(infer->node, i) ? infer->in[i].data : NULL;
-    int64_t *order = rdl__alloc((size_t)params.boxes * sizeof *order);
-    if (order == NULL)
-        return rdl__fail_memory(infer->error, "order of boxes",
-                                (size_t)params.boxes * sizeof *order);
-    rdl__k_nms_run(&params, bind, order, NULL, &dims[0]);
-    rdl__free(order);
-    return rdl__op_out(infer, 0, RDL_I64, 2, dims);
+    const int64_t *x = lower->in[0].shape.dims, *y = lower->out[0].shape.dims;
+    const struct rdl__k_max_roi_pool params = {
+        .dtype = lower->in[0].dtype,
+        .batch = x[0],
+        .channels = x[1],
+        .height = x[2],
+        .width = x[3],
+        .rois = y[0],
+        .out_height = y[2],
+        .out_width = y[3],
+        .scale = (double)rdl__attr_float(lower->node, "spatial_scale", 1.0f)};
+    const struct rdl__operand bind[] = {RDL__IN(0), RDL__IN(1), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, rdl__k_max_roi_pool, params, (size_t)(y[0] * y[1]), bind);
 }
 
-static enum rdl_status lower_nms(const struct rdl__lower *lower)
-{
-    struct rdl__k_nms params = nms_params(lower->node, lower->in);
-    params.found = lower->out[0].shape.dims[0];
-    struct rdl__step_spec spec = {.fn = rdl__k_nms,
-                                  .params = &params,
-                                  .params_bytes = sizeof params,
-                                  .tiles = 1,
-                                  .scratch_bytes = (size_t)params.boxes * sizeof(int64_t),
-                                  .n_bind = 6};
-    for (uint32_t i = 0; i < 5; i++)
-        if (rdl__op_has(lower->node, i))
-            spec.bind[i] = RDL__IN(i);
-    spec.bind[5] = RDL__OUT(0);
-    return rdl__lower_step(lower, &spec);
-}
-
-/* NonMaxSuppression@10 (11: clearer words). */
-RDL__OPERATOR(NonMaxSuppression, 10, 2, 5, 1, 1, .value_inputs = 0x1f, .flags = RDL__OP_COUNTS,
-              .check = check_nms, .infer = infer_nms, .lower = lower_nms);
+/* MaxRoiPool@1 (22: more dtypes). */
+RDL__OPERATOR(MaxRoiPool, 1, 2, 2, 1, 1, .check = check_max_roi_pool, .infer = infer_max_roi_pool,
+              .lower = lower_max_roi_pool);

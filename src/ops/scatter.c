@@ -1,6 +1,6 @@
 /*
  * Operators that read or write where indices say: GatherElements, GatherND, ScatterElements, Scatter,
- * ScatterND. The scatters copy the data and then write the updates, in the order of the indices.
+ * ScatterND, TensorScatter. The scatters copy the data and then write the updates, in the order of the indices.
  */
 #include "kernels/scatter.h"
 #include "ops/common.h"
@@ -303,3 +303,86 @@ static enum rdl_status lower_scatter_nd(const struct rdl__lower *lower)
 SCATTER_OP(ScatterND, 11, NULL, infer_scatter_nd, lower_scatter_nd)
 SCATTER_OP(ScatterND, 16, check_scatter_nd, infer_scatter_nd, lower_scatter_nd)
 SCATTER_OP(ScatterND, 18, check_scatter_nd, infer_scatter_nd, lower_scatter_nd)
+
+/* ---------------------------------------------------------------------------------- TensorScatter */
+
+static bool is_circular(const struct rdl__node *node)
+{
+    return strcmp(rdl__attr_text(node, "mode", "linear"), "circular") == 0;
+}
+
+static enum rdl_status check_rows(const struct rdl__node *node, struct rdl_error *error)
+{
+    static const struct rdl__attr_rule rules[] = {{"axis", RDL__ATTR_INT, false},
+                                                  {"mode", RDL__ATTR_STRING, false}};
+    RDL_TRY(RDL__CHECK_ATTRS(node, rules, error));
+    const char *mode = rdl__attr_text(node, "mode", "linear");
+    if (is_circular(node) || strcmp(mode, "linear") == 0)
+        return RDL_OK;
+    return rdl__fail(error, RDL_ERR_MODEL, "%s: mode \"%s\" is not known", RDL__NODE_TEXT(node),
+                     RDL__NAME_TEXT(mode));
+}
+
+/* The dimension of rows, behind that of the batch. */
+static enum rdl_status rows_axis(const struct rdl__node *node, int32_t rank, int32_t *axis,
+                                 struct rdl_error *error)
+{
+    RDL_TRY(rdl__op_axis(error, rdl__attr_int(node, "axis", -2), rank, axis));
+    return *axis > 0 ? RDL_OK
+                     : rdl__fail(error, RDL_ERR_SHAPE, "axis 0 is the dimension of the batch");
+}
+
+static enum rdl_status infer_rows(const struct rdl__infer *infer)
+{
+    const struct rdl__shape *x = &infer->in[0].shape, *updates = &infer->in[1].shape;
+    int32_t axis;
+    if (infer->in[0].dtype == RDL_STRING)
+        return rdl__op_bad_dtype(infer, 0);
+    RDL_TRY(rdl__op_same_dtype(infer, 1));
+    RDL_TRY(rdl__op_rank(infer, 0, 2, RDL_MAX_RANK));
+    RDL_TRY(rdl__op_rank(infer, 1, x->rank, x->rank));
+    RDL_TRY(rows_axis(infer->node, x->rank, &axis, infer->error));
+    for (int32_t d = 0; d < x->rank; d++)
+        if (d == axis ? updates->dims[d] > x->dims[d] : updates->dims[d] != x->dims[d]) {
+            char a[RDL__SHAPE_TEXT_BYTES], b[RDL__SHAPE_TEXT_BYTES];
+            return rdl__fail(infer->error, RDL_ERR_SHAPE, "updates %s do not fit data %s",
+                             rdl__shape_text(updates, a, sizeof a),
+                             rdl__shape_text(x, b, sizeof b));
+        }
+    if (rdl__op_has(infer->node, 2)) {
+        if (infer->in[2].dtype != RDL_I64)
+            return rdl__op_bad_dtype(infer, 2);
+        RDL_TRY(rdl__op_rank(infer, 2, 1, 1));
+        if (infer->in[2].shape.dims[0] != x->dims[0])
+            return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                             "%" PRId64 " write indices for a batch of %" PRId64,
+                             infer->in[2].shape.dims[0], x->dims[0]);
+    }
+    return rdl__op_out_as_input(infer);
+}
+
+static enum rdl_status lower_rows(const struct rdl__lower *lower)
+{
+    const struct rdl__shape *x = &lower->in[0].shape;
+    int32_t axis;
+    RDL_TRY(rows_axis(lower->node, x->rank, &axis, lower->error));
+    struct rdl__k_scatter_rows params = {.elem_bytes = (int32_t)rdl_dtype_size(lower->in[0].dtype),
+                                         .circular = is_circular(lower->node),
+                                         .batch = x->dims[0],
+                                         .planes = rdl__shape_product(x, 1, axis),
+                                         .rows = lower->in[1].shape.dims[axis],
+                                         .axis = x->dims[axis],
+                                         .inner = rdl__shape_product(x, axis + 1, x->rank)};
+    if (params.rows == 0)
+        return rdl__lower_alias(lower, 0, 0);
+    RDL_TRY(lower_copy(lower));
+    const size_t tiles = rdl__k_scatter_rows_plan(&params);
+    struct rdl__operand bind[] = {RDL__IN(1), {0}, RDL__OUT(0)};
+    if (rdl__op_has(lower->node, 2))
+        bind[1] = RDL__IN(2);
+    return RDL__OP_STEP(lower, rdl__k_scatter_rows, params, tiles, bind);
+}
+
+/* TensorScatter@24. */
+RDL__OPERATOR(TensorScatter, 24, 2, 3, 1, 1, .check = check_rows, .infer = infer_rows,
+              .lower = lower_rows);

@@ -28,11 +28,16 @@ static enum rdl_status infer_nonzero(const struct rdl__infer *infer)
 
 static enum rdl_status lower_nonzero(const struct rdl__lower *lower)
 {
-    const struct rdl__k_nonzero params = {.dtype = lower->in[0].dtype,
-                                          .shape = lower->in[0].shape,
-                                          .found = lower->out[0].shape.dims[1]};
-    const struct rdl__operand bind[] = {RDL__IN(0), RDL__OUT(0)};
-    return RDL__OP_STEP(lower, rdl__k_nonzero, params, 1, bind);
+    struct rdl__k_nonzero params = {.dtype = lower->in[0].dtype,
+                                    .shape = lower->in[0].shape,
+                                    .found = lower->out[0].shape.dims[1]};
+    const size_t tiles = rdl__k_nonzero_plan(&params);
+    uint32_t counts;
+    RDL_TRY(rdl__lower_temp(lower, tiles * sizeof(int64_t), &counts));
+    const struct rdl__operand first[] = {RDL__IN(0), RDL__TEMP_WRITE(counts)};
+    RDL_TRY(RDL__OP_STEP(lower, rdl__k_nonzero_count, params, tiles, first));
+    const struct rdl__operand second[] = {RDL__IN(0), RDL__TEMP_READ(counts), RDL__OUT(0)};
+    return RDL__OP_STEP(lower, rdl__k_nonzero, params, tiles, second);
 }
 
 /* NonZero@9 (13: more dtypes). */

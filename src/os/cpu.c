@@ -5,9 +5,9 @@
 #include "os/cpu.h"
 
 #include "os/atomic.h"
+#include "os/cgroup.h"
 
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,40 +77,9 @@ uint32_t rdl__cpu_affinity(void)
     return count > 0 ? (uint32_t)count : 1;
 }
 
-/* The first two integers of a file, as far as it has them; how many there are. */
-static int read_integers(const char *path, long long out[2])
-{
-    char line[128];
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    const char *at = fgets(line, sizeof line, file);
-    (void)fclose(file);
-    int count = 0;
-    while (at != NULL && count < 2) {
-        char *end;
-        const long long value = strtoll(at, &end, 10);
-        if (end == at)
-            break;
-        out[count++] = value;
-        at = end;
-    }
-    return count;
-}
-
-/* The CPU quota of this process's cgroup (v2, then v1) in whole processors; 0 if there is none. */
 uint32_t rdl__cpu_quota(void)
 {
-    long long quota[2] = {0}, period[2] = {0};
-    if (read_integers("/sys/fs/cgroup/cpu.max", quota) == 2) { /* "max" is no integer: no quota */
-        period[0] = quota[1];
-    } else if (read_integers("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota) < 1 ||
-               read_integers("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period) < 1) {
-        return 0;
-    }
-    if (quota[0] <= 0 || period[0] <= 0)
-        return 0;
-    return (uint32_t)((quota[0] + period[0] - 1) / period[0]);
+    return rdl__cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
 }
 
 uint32_t rdl__cpu_allowed(void)

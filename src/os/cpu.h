@@ -29,12 +29,12 @@ const char *rdl__isa_asked(void);
  */
 enum rdl__isa rdl__isa_best(void);
 
-/** Processors this process may use: the affinity mask, cut to the cgroup's CPU quota (rounded up);
- * at least 1. Read at each call. */
+/** Processors this process may use: the affinity mask, cut to the CPU quota of its control group
+ * and those that hold it (os/cgroup.h); at least 1. Read at each call. */
 uint32_t rdl__cpu_allowed(void);
 
-/** The two bounds of rdl__cpu_allowed: processors of the affinity mask, and the cgroup's quota (0: there
- * is none). */
+/** The two bounds of rdl__cpu_allowed: processors of the affinity mask, and the control groups' quota
+ * (0: there is none). */
 uint32_t rdl__cpu_affinity(void);
 uint32_t rdl__cpu_quota(void);
 

@@ -42,7 +42,7 @@ def run(*command, **more):
 
 class Installed:
     def __init__(self, build, source, consumer, folder):
-        self.source, self.folder = source, folder
+        self.build, self.source, self.folder = build, source, folder
         run("meson", "install", "-C", build, "--no-rebuild", "--destdir", folder / "root")
         files = [path for path in (folder / "root").rglob("*") if not path.is_dir()]
         self.pc = next(path for path in files if path.name == "raddle.pc")
@@ -85,6 +85,15 @@ class Installed:
                 source, *flags, "-lm", "-lpthread", env=self.env)
         run(self.folder / "pc_consumer", env=self.env)
 
+    def pkg_config_builds_uninstalled(self):
+        env = dict(os.environ, PKG_CONFIG_PATH=str(self.build / "meson-uninstalled"),
+                   LD_LIBRARY_PATH=str(self.build / "src"))
+        flags = run("pkg-config", "--cflags", "--libs", "raddle", env=env).split()
+        program = self.folder / "uninstalled_consumer"
+        run("gcc", "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-o", program,
+            self.sources[0], *flags, env=env)
+        run(program, env=env)
+
     def pkg_config_builds_cpp(self):
         flags = run("pkg-config", "--cflags", "--libs", "raddle", env=self.env).split()
         program = self.folder / "pc_cpp"
@@ -115,6 +124,7 @@ def main():
         "nothing_internal_is_installed",
         "page_and_completions_are_installed",
         "pkg_config_builds_c",
+        "pkg_config_builds_uninstalled",
         "pkg_config_builds_cpp",
         "cmake_builds_c",
     ]

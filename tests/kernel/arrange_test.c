@@ -344,6 +344,22 @@ static void resize_linear_weighs_neighbours(void **state)
     op_input(&c, RDL_F32, NULL, 0);
     INTS(&c, 5);
     EXPECT(&c, uint8_t, 0, 50, 100, 150, 200);
+    /* Integers are rounded, halves to even, and stay in range: -0.75, 0.5, 1.5 before. */
+    const int8_t few[2] = {-1, 2};
+    const float twice = 2.0f;
+    op_begin(&c, "Resize", 11);
+    op_text(&c, "mode", "linear");
+    op_input(&c, RDL_I8, few, 1, 2);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, &twice, 1, 1);
+    EXPECT(&c, int8_t, -1, 0, 1, 2);
+    const uint8_t edge[4] = {0, 0, 255, 255};
+    op_begin(&c, "Resize", 11);
+    op_text(&c, "mode", "cubic");
+    op_input(&c, RDL_U8, edge, 1, 4);
+    op_input(&c, RDL_F32, NULL, 0);
+    op_input(&c, RDL_F32, &twice, 1, 1);
+    EXPECT(&c, uint8_t, 0, 0, 0, 58, 197, 255, 255, 255);
     const double wide[4] = {1, 2, 3, 4};
     const float half = 0.5f;
     op_begin(&c, "Resize", 10);
@@ -496,6 +512,59 @@ static void scatters_write_where_indices_say(void **state)
     op_input(&c, RDL_I64, I64S(0), 2, 1, 1);
     op_input(&c, RDL_F16, halves, 1, 1);
     op_fails(&c, RDL_ERR_UNSUPPORTED, "dtype f16");
+}
+
+/* Two batches of three rows of one; updates are two rows each. */
+static void tensor_scatter(struct op_case *c, const char *mode, const int64_t *starts)
+{
+    static const float updates[4] = {10, 11, 12, 13};
+    op_begin(c, "TensorScatter", 24);
+    op_text(c, "mode", mode);
+    op_input(c, RDL_F32, numbers, 3, 2, 3, 1);
+    op_input(c, RDL_F32, updates, 3, 2, 2, 1);
+    op_input(c, RDL_I64, starts, 1, 2);
+}
+
+static void tensor_scatter_writes_rows(void **state)
+{
+    (void)state;
+    struct op_case c;
+    tensor_scatter(&c, "linear", I64S(0, 1));
+    EXPECT(&c, float, 10, 11, 2, 3, 12, 13);
+    tensor_scatter(&c, "linear", NULL);
+    EXPECT(&c, float, 10, 11, 2, 12, 13, 5);
+    tensor_scatter(&c, "circular", I64S(2, 4));
+    EXPECT(&c, float, 11, 1, 10, 3, 12, 13);
+    tensor_scatter(&c, "linear", I64S(0, 2));
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    tensor_scatter(&c, "circular", I64S(0, -1));
+    op_fails(&c, RDL_ERR_RUNTIME, "");
+    tensor_scatter(&c, "ring", I64S(0, 0));
+    op_fails(&c, RDL_ERR_MODEL, "mode \"ring\"");
+    tensor_scatter(&c, "linear", I64S(0, 0));
+    op_int(&c, "axis", 0);
+    op_fails(&c, RDL_ERR_SHAPE, "axis 0 is the dimension of the batch");
+    tensor_scatter(&c, "linear", I64S(0, 0));
+    c.in[1].shape.dims[1] = 4;
+    op_fails(&c, RDL_ERR_SHAPE, "updates [2, 4, 1] do not fit data [2, 3, 1]");
+    tensor_scatter(&c, "linear", I64S(0, 0));
+    c.in[2].shape.dims[0] = 1;
+    op_fails(&c, RDL_ERR_SHAPE, "1 write indices for a batch of 2");
+}
+
+static void bit_cast_keeps_the_bits(void **state)
+{
+    (void)state;
+    const float ones[2] = {1.0f, -1.0f};
+    struct op_case c;
+    op_begin(&c, "BitCast", 26);
+    op_int(&c, "to", RDL_I32);
+    op_input(&c, RDL_F32, ones, 1, 2);
+    EXPECT(&c, uint32_t, 0x3f800000u, 0xbf800000u);
+    op_begin(&c, "BitCast", 26);
+    op_int(&c, "to", RDL_I64);
+    op_input(&c, RDL_F32, ones, 1, 2);
+    op_fails(&c, RDL_ERR_SHAPE, "input 0 is f32, which has not the size of i64");
 }
 
 /* --------------------------------------------------------------------------------------- select */
@@ -677,6 +746,69 @@ static void transpose_every_permutation_moves_all(void **state)
                 transpose_case(dtypes[t], dims[d], perms[p]);
 }
 
+/* More elements than a tile has: each part knows how many places are before its own. */
+static void nonzero_joins_its_parts(void **state)
+{
+    (void)state;
+    enum { ROWS = 300, COLS = 333 };
+    static int16_t x[ROWS * COLS];
+    static int64_t want[2][ROWS * COLS];
+    uint64_t seed = 13;
+    int found = 0;
+    for (int i = 0; i < ROWS * COLS; i++) {
+        x[i] = (int16_t)(test_next(&seed) % 3 == 0 ? test_between(&seed, -5, 5) : 0);
+        want[0][found] = i / COLS;
+        want[1][found] = i % COLS;
+        found += x[i] != 0;
+    }
+    struct op_case c;
+    op_begin(&c, "NonZero", 13);
+    op_input(&c, RDL_I16, x, 2, ROWS, COLS);
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 2, 2, found);
+    for (int d = 0; d < 2; d++)
+        assert_memory_equal(want[d], (int64_t *)c.data[0] + (ptrdiff_t)d * found,
+                            (size_t)found * 8);
+    op_end(&c);
+}
+
+/* Many elements of few values, against a table of the values. */
+static void unique_agrees_with_a_table(void **state)
+{
+    (void)state;
+    enum { N = 90000, VALUES = 1000 };
+    static uint16_t x[N];
+    static int64_t first[VALUES], count[VALUES];
+    uint64_t seed = 17;
+    for (int i = 0; i < N; i++)
+        x[i] = (uint16_t)test_between(&seed, 0, VALUES - 1);
+    for (int i = N - 1; i >= 0; i--) {
+        first[x[i]] = i;
+        count[x[i]]++;
+    }
+    for (int stop_at = 0; stop_at < 4; stop_at += 3) {
+        struct op_case c;
+        op_begin(&c, "Unique", 11);
+        op_input(&c, RDL_U16, x, 1, N);
+        c.n_outputs = 4;
+        c.stop_at = stop_at;
+        if (stop_at > 0) {
+            op_fails(&c, RDL_ERR_CANCELLED, "stopped");
+            break;
+        }
+        op_run_both(&c);
+        op_expect_dims(&c, 0, 1, VALUES);
+        for (int v = 0; v < VALUES; v++) {
+            assert_int_equal(v, ((uint16_t *)c.data[0])[v]);
+            assert_int_equal(first[v], ((int64_t *)c.data[1])[v]);
+            assert_int_equal(count[v], ((int64_t *)c.data[3])[v]);
+        }
+        for (int i = 0; i < N; i++)
+            assert_int_equal(x[i], ((int64_t *)c.data[2])[i]);
+        op_end(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -693,8 +825,12 @@ int main(void)
         cmocka_unit_test(resize_refuses_what_does_not_fit),
         cmocka_unit_test(gathers_read_where_indices_say),
         cmocka_unit_test(scatters_write_where_indices_say),
+        cmocka_unit_test(tensor_scatter_writes_rows),
+        cmocka_unit_test(bit_cast_keeps_the_bits),
         cmocka_unit_test(nonzero_and_compress_find_elements),
+        cmocka_unit_test(nonzero_joins_its_parts),
         cmocka_unit_test(unique_finds_what_differs),
+        cmocka_unit_test(unique_agrees_with_a_table),
         cmocka_unit_test(topk_orders_and_breaks_ties_by_index),
         cmocka_unit_test(one_hot_trilu_and_reverse_follow_onnx),
         cmocka_unit_test(blocks_move_into_channels_and_back),

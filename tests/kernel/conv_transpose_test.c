@@ -237,6 +237,78 @@ static void bad_conv_transpose_nodes_are_refused(void **state)
     op_fails(&c, RDL_ERR_SHAPE, "input 2 (bias): 3 elements, expected 2");
 }
 
+/* Columns [2, 3 * block, windows] are added up where their windows lie. */
+static void col2im_case(enum rdl_dtype dtype, const int64_t image[2], const int64_t block[2],
+                        int64_t stride, int64_t pad, int64_t dilation)
+{
+    enum { MOST = 8192 };
+    static float x[MOST], want[MOST];
+    static double wide[MOST];
+    int64_t places[2];
+    for (int d = 0; d < 2; d++)
+        places[d] = (image[d] + 2 * pad - dilation * (block[d] - 1) - 1) / stride + 1;
+    const int64_t taps = block[0] * block[1], windows = places[0] * places[1];
+    uint64_t seed = 5;
+    memset(want, 0, sizeof want);
+    for (int64_t i = 0; i < 2 * 3 * taps * windows; i++) {
+        x[i] = (float)test_between(&seed, -9, 9);
+        wide[i] = (double)x[i];
+        const int64_t place = i % windows, tap = i / windows % taps, plane = i / windows / taps;
+        const int64_t h = place / places[1] * stride - pad + tap / block[1] * dilation;
+        const int64_t w = place % places[1] * stride - pad + tap % block[1] * dilation;
+        if (h >= 0 && h < image[0] && w >= 0 && w < image[1])
+            want[(plane * image[0] + h) * image[1] + w] += x[i];
+    }
+    struct op_case c;
+    op_begin(&c, "Col2Im", 18);
+    op_ints(&c, "strides", 2, stride, stride);
+    op_ints(&c, "pads", 4, pad, pad, pad, pad);
+    op_ints(&c, "dilations", 2, dilation, dilation);
+    op_input(&c, dtype, dtype == RDL_F32 ? (const void *)x : wide, 3, 2, (int)(3 * taps),
+             (int)windows);
+    op_input(&c, RDL_I64, image, 1, 2);
+    op_input(&c, RDL_I64, block, 1, 2);
+    op_run_both(&c);
+    op_expect_dims(&c, 0, 4, 2, 3, (int)image[0], (int)image[1]);
+    for (int64_t i = 0; i < 6 * image[0] * image[1]; i++)
+        assert_true((double)want[i] == (dtype == RDL_F32 ? (double)((float *)c.data[0])[i]
+                                                         : ((double *)c.data[0])[i]));
+    op_end(&c);
+}
+
+static void col2im_adds_windows_up(void **state)
+{
+    (void)state;
+    const int64_t image[2] = {7, 9}, block[2] = {3, 2};
+    for (int64_t stride = 1; stride <= 3; stride++)
+        for (int64_t pad = 0; pad <= 1; pad++)
+            for (int64_t dilation = 1; dilation <= 2; dilation++) {
+                col2im_case(RDL_F32, image, block, stride, pad, dilation);
+                col2im_case(RDL_F64, image, block, stride, pad, dilation);
+            }
+}
+
+static void bad_col2im_nodes_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        int rows, cols, n_block;
+        const char *part;
+    } cases[] = {{12, 9, 1, "image of 2 dimensions, block of 1"},
+                 {13, 9, 2, "13 rows of 9, expected a multiple of 4 rows of 9"},
+                 {12, 8, 2, "12 rows of 8, expected a multiple of 4 rows of 9"}};
+    const int64_t image[2] = {4, 4}, block[2] = {2, 2};
+    static const float zeros[13 * 9];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct op_case c;
+        op_begin(&c, "Col2Im", 18);
+        op_input(&c, RDL_F32, zeros, 3, 1, cases[i].rows, cases[i].cols);
+        op_input(&c, RDL_I64, image, 1, 2);
+        op_input(&c, RDL_I64, block, 1, cases[i].n_block);
+        op_fails(&c, RDL_ERR_SHAPE, cases[i].part);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +317,8 @@ int main(void)
         cmocka_unit_test(conv_transpose_pads_to_the_asked_size),
         cmocka_unit_test(conv_transpose_of_nothing_is_the_bias),
         cmocka_unit_test(bad_conv_transpose_nodes_are_refused),
+        cmocka_unit_test(col2im_adds_windows_up),
+        cmocka_unit_test(bad_col2im_nodes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,12 @@ static enum rdl_status op_prepare(struct op_run *run, const struct rdl__node *no
     return RDL_OK;
 }
 
+static enum rdl_status op_stop(const void *user, struct rdl_error *error)
+{
+    struct op_case *c = (void *)(uintptr_t)user;
+    return ++c->looks != c->stop_at ? RDL_OK : rdl__fail(error, RDL_ERR_CANCELLED, "stopped");
+}
+
 enum rdl_status op_run(struct op_case *c)
 {
     int32_t inputs[OP_MOST], outputs[OP_MOST];
@@ -167,7 +173,10 @@ enum rdl_status op_run(struct op_case *c)
     void *state = NULL;
     RDL_TRY(op_prepare(&run, &node, &state));
     memset(c->out, 0, sizeof c->out);
-    const struct rdl__infer infer = {.node = &node, .in = c->in, .out = c->out, .error = &c->error};
+    struct rdl__effort effort = {.arena = &c->arena, .stop = op_stop, .user = c};
+    c->looks = 0;
+    const struct rdl__infer infer = {
+        .node = &node, .in = c->in, .out = c->out, .effort = &effort, .error = &c->error};
     RDL_TRY(op->infer(&infer));
     size_t total = 0;
     for (uint32_t i = 0; i < c->n_outputs; i++) {
@@ -181,6 +190,7 @@ enum rdl_status op_run(struct op_case *c)
                                      .in = c->in,
                                      .out = c->out,
                                      .state = state,
+                                     .kept = effort.kept,
                                      .isa = c->isa,
                                      .list = &run.list,
                                      .error = &c->error};

@@ -24,6 +24,8 @@ struct op_case {
     struct rdl__activation activation;
     uint32_t constants; /* bit i: input i is a constant that prepare sees; any bit: prepare runs */
     enum rdl__isa isa;
+    int stop_at; /* infer is told to stop when it looks for the stop_at-th time; 0: never */
+    int looks;   /* out: how often it looked */
 
     struct rdl__desc out[OP_MOST]; /* out: dtype and shape */
     void *data[OP_MOST];           /* out: elements, of arena */

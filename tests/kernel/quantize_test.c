@@ -286,9 +286,31 @@ static void bad_quantized_nodes_are_refused(void **state)
     op_fails(&c, RDL_ERR_SHAPE, "do not fit an input of 2 channels");
 }
 
+/* The extremes lie in parts of their own, and neither in the first. */
+static void dynamic_range_joins_its_parts(void **state)
+{
+    (void)state;
+    enum { N = 200000 };
+    static float x[N];
+    struct op_case c;
+    x[100000] = -1.0f;
+    x[N - 1] = 1.55f;
+    op_begin(&c, "DynamicQuantizeLinear", 11);
+    op_input(&c, RDL_F32, x, 1, N);
+    c.n_outputs = 3;
+    op_run_both(&c);
+    assert_true(fabsf(*(float *)c.data[1] - 0.01f) < 1e-8f);
+    assert_int_equal(100, *(uint8_t *)c.data[2]);
+    assert_int_equal(0, ((uint8_t *)c.data[0])[100000]);
+    assert_int_equal(100, ((uint8_t *)c.data[0])[0]);
+    assert_int_equal(255, ((uint8_t *)c.data[0])[N - 1]);
+    op_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dynamic_range_joins_its_parts),
         cmocka_unit_test(quantize_rounds_to_even_and_saturates),
         cmocka_unit_test(quantize_takes_scales_by_axis_and_block),
         cmocka_unit_test(dynamic_quantize_spans_zero),

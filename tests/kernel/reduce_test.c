@@ -323,6 +323,62 @@ static void arg_finds_first_or_last(void **state)
     arg_case("ArgMin", 0, 1, 0, L(2, 2, 2, 2), 4);
 }
 
+/* Columns side by side give what each gives alone; not a number is passed over, but not at the front. */
+static void arg_columns_are_independent(void **state)
+{
+    (void)state;
+    enum { OUTER = 3, SIZE = 37, INNER = 150 };
+    static float x[OUTER * SIZE * INNER];
+    static int64_t want[OUTER * INNER];
+    uint64_t seed = 9;
+    for (int form = 0; form < 4; form++) {
+        const bool least = form & 1, last = form & 2;
+        for (int i = 0; i < OUTER * SIZE * INNER; i++)
+            x[i] = test_next(&seed) % 50 == 0 ? NAN : (float)test_between(&seed, -4, 4);
+        for (int o = 0; o < OUTER * INNER; o++) {
+            const float *column = x + o / INNER * SIZE * INNER + o % INNER;
+            want[o] = 0;
+            for (int i = 1; i < SIZE; i++) {
+                const float value = column[i * INNER], best = column[want[o] * INNER];
+                if (least ? value < best || (last && value == best)
+                          : value > best || (last && value == best))
+                    want[o] = i;
+            }
+        }
+        struct op_case c;
+        op_begin(&c, least ? "ArgMin" : "ArgMax", 13);
+        op_int(&c, "axis", 1);
+        op_int(&c, "select_last_index", last);
+        op_input(&c, RDL_F32, x, 3, OUTER, SIZE, INNER);
+        op_run_both(&c);
+        assert_memory_equal(want, c.data[0], sizeof want);
+        op_end(&c);
+    }
+}
+
+static void hardmax_marks_columns(void **state)
+{
+    (void)state;
+    enum { SIZE = 5, INNER = 70 };
+    static float x[SIZE * INNER];
+    uint64_t seed = 11;
+    for (int i = 0; i < SIZE * INNER; i++)
+        x[i] = test_unit(&seed);
+    struct op_case c;
+    op_begin(&c, "Hardmax", 13);
+    op_int(&c, "axis", 0);
+    op_input(&c, RDL_F32, x, 2, SIZE, INNER);
+    op_run_both(&c);
+    for (int e = 0; e < INNER; e++) {
+        int best = 0;
+        for (int i = 1; i < SIZE; i++)
+            best = x[i * INNER + e] > x[best * INNER + e] ? i : best;
+        for (int i = 0; i < SIZE; i++)
+            assert_true(((float *)c.data[0])[i * INNER + e] == (i == best ? 1.0f : 0.0f));
+    }
+    op_end(&c);
+}
+
 static void cumsum_case(int axis, int exclusive, int reverse, const float *want)
 {
     static const float x[6] = {1, 2, 3, 4, 5, 6};
@@ -336,6 +392,30 @@ static void cumsum_case(int axis, int exclusive, int reverse, const float *want)
     op_run_both(&c);
     assert_memory_equal(want, c.data[0], sizeof x);
     op_end(&c);
+}
+
+static void cumprod_case(int exclusive, int reverse, const int32_t *want)
+{
+    static const int32_t x[4] = {2, 3, -4, 65536};
+    const int64_t axis = 0;
+    struct op_case c;
+    op_begin(&c, "CumProd", 26);
+    op_int(&c, "exclusive", exclusive);
+    op_int(&c, "reverse", reverse);
+    op_input(&c, RDL_I32, x, 1, 4);
+    op_input(&c, RDL_I64, &axis, 0);
+    op_run_both(&c);
+    assert_memory_equal(want, c.data[0], sizeof x);
+    op_end(&c);
+}
+
+static void cumprod_runs_both_ways(void **state)
+{
+    (void)state;
+    cumprod_case(0, 0, (const int32_t[]){2, 6, -24, -1572864});
+    cumprod_case(1, 0, (const int32_t[]){1, 2, 6, -24});
+    cumprod_case(0, 1, (const int32_t[]){-1572864, -786432, -262144, 65536});
+    cumprod_case(1, 1, (const int32_t[]){-786432, -262144, 65536, 1});
 }
 
 static void cumsum_runs_both_ways(void **state)
@@ -416,7 +496,10 @@ int main(void)
         cmocka_unit_test(folding_nothing_gives_the_neutral_element),
         cmocka_unit_test(log_sum_exp_does_not_overflow),
         cmocka_unit_test(arg_finds_first_or_last),
+        cmocka_unit_test(arg_columns_are_independent),
+        cmocka_unit_test(hardmax_marks_columns),
         cmocka_unit_test(cumsum_runs_both_ways),
+        cmocka_unit_test(cumprod_runs_both_ways),
         cmocka_unit_test(bad_nodes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -266,15 +266,20 @@ static void profile_deferred_on(const char *name)
     const size_t n = rdl_plan_info_step_count(plan);
     assert_true(rdl_plan_info_step_count(timed) > n);
     struct rdl_step_info step;
-    bool has_inner = false, is_repeated = false;
+    bool has_inner = false, is_repeated = false, has_loop = false, has_scan = false;
     for (size_t i = 0; rdl_plan_info_step(timed, i, &step); i++) {
         assert_int_equal(step.is_deferred, i >= n);
         assert_true(step.calls >= 1 && step.time_ns > 0 && step.shapes[0] != '\0');
         assert_true(step.is_deferred || step.depth == 0);
         has_inner = has_inner || step.depth == 1;
         is_repeated = is_repeated || step.calls > 1;
+        if (strcmp(step.op, "Loop") == 0 || strcmp(step.op, "Scan") == 0) {
+            assert_true(step.calls == 1 && step.depth == 0 && strstr(step.shapes, "->") != NULL);
+            has_loop = has_loop || step.op[0] == 'L';
+            has_scan = has_scan || step.op[0] == 'S';
+        }
     }
-    assert_true(has_inner && is_repeated);
+    assert_true(has_inner && is_repeated && has_loop && has_scan);
     rdl_plan_info_release(plan);
     rdl_plan_info_release(timed);
     rdl_value_release(x);

@@ -103,14 +103,43 @@ enum rdl_status rdl__k_dequantize(const struct rdl__kernel_call *call)
     return RDL_OK;
 }
 
+/* Elements of a part of a range. */
+#define RANGE_ELEMS 65536
+
+size_t rdl__k_quantize_range_plan(struct rdl__k_quantize_range *params, int64_t count)
+{
+    params->count = count;
+    params->tile_elems = RANGE_ELEMS;
+    params->parts = (count + RANGE_ELEMS - 1) / RANGE_ELEMS;
+    return (size_t)params->parts;
+}
+
 enum rdl_status rdl__k_quantize_range(const struct rdl__kernel_call *call)
 {
     const struct rdl__k_quantize_range *p = call->params;
-    const float *x = call->bind[0];
+    for (int64_t t = (int64_t)call->tile_begin; t < (int64_t)call->tile_end; t++) {
+        const float *x = (const float *)call->bind[0] + t * p->tile_elems;
+        const int64_t left = p->count - t * p->tile_elems;
+        const int64_t n = left < p->tile_elems ? left : p->tile_elems;
+        float low = 0.0f, high = 0.0f;
+        for (int64_t i = 0; i < n; i++) {
+            low = x[i] < low ? x[i] : low;
+            high = x[i] > high ? x[i] : high;
+        }
+        ((float *)call->bind[1])[2 * t] = low;
+        ((float *)call->bind[1])[2 * t + 1] = high;
+    }
+    return RDL_OK;
+}
+
+enum rdl_status rdl__k_quantize_scale(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_quantize_range *p = call->params;
+    const float *ranges = call->bind[0];
     float low = 0.0f, high = 0.0f;
-    for (int64_t i = 0; i < p->count; i++) {
-        low = x[i] < low ? x[i] : low;
-        high = x[i] > high ? x[i] : high;
+    for (int64_t i = 0; i < p->parts; i++) {
+        low = ranges[2 * i] < low ? ranges[2 * i] : low;
+        high = ranges[2 * i + 1] > high ? ranges[2 * i + 1] : high;
     }
     const float scale = high > low ? (high - low) / 255.0f : 1.0f;
     *(float *)call->bind[1] = scale;

@@ -1,5 +1,5 @@
 /*
- * Reference foldings, places of extremes and running sums. No state; any thread.
+ * Reference foldings and running sums. No state; any thread.
  */
 #include "kernels/reduce.h"
 
@@ -299,83 +299,6 @@ enum rdl_status rdl__k_reduce_ref(const struct rdl__kernel_call *call)
     return RDL_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ places */
-
-size_t rdl__k_arg_plan(struct rdl__k_arg *p)
-{
-    p->tile_elems = TILE_ELEMS / p->size;
-    p->tile_elems = p->tile_elems < 1 ? 1 : p->tile_elems;
-    return (size_t)((p->outer * p->inner + p->tile_elems - 1) / p->tile_elems);
-}
-
-/* The place of the extreme among n elements. */
-typedef int64_t (*arg_fn)(const void *x, int64_t stride, int64_t n);
-
-#define ARG(name, type, order)                                                                     \
-    static int64_t name(const void *vx, int64_t stride, int64_t n)                                 \
-    {                                                                                              \
-        const type *x = vx;                                                                        \
-        type best = x[0];                                                                          \
-        int64_t at = 0;                                                                            \
-        for (int64_t i = 1; i < n; i++)                                                            \
-            if (x[i * stride] order best) {                                                        \
-                best = x[i * stride];                                                              \
-                at = i;                                                                            \
-            }                                                                                      \
-        return at;                                                                                 \
-    }
-#define ARGS(dtype, type)                                                                          \
-    ARG(arg_max_##dtype, type, >)                                                                  \
-    ARG(arg_min_##dtype, type, <)                                                                  \
-    ARG(arg_max_last_##dtype, type, >=)                                                            \
-    ARG(arg_min_last_##dtype, type, <=)
-#define ARGS_INT(dtype, type, wide) ARGS(dtype, type)
-REF_FLOATS(ARGS)
-REF_SIGNED(ARGS_INT)
-REF_UNSIGNED(ARGS_INT)
-
-/* By dtype, least, last. */
-#define ARG_ROW(dtype, type)                                                                       \
-    [RDL_##dtype] = {{arg_max_##dtype, arg_max_last_##dtype},                                      \
-                     {arg_min_##dtype, arg_min_last_##dtype}},
-#define ARG_ROW_INT(dtype, type, wide) ARG_ROW(dtype, type)
-static const arg_fn args[RDL_BF16 + 1][2][2] = {REF_FLOATS(ARG_ROW) REF_SIGNED(ARG_ROW_INT)
-                                                    REF_UNSIGNED(ARG_ROW_INT)};
-
-bool rdl__k_arg_takes(enum rdl_dtype dtype)
-{
-    return (unsigned)dtype <= RDL_BF16 && args[dtype][0][0] != NULL;
-}
-
-#define HARD_ROW(dtype, type)                                                                      \
-    static void hard_##dtype(void *vy, int64_t stride, int64_t n, int64_t at)                      \
-    {                                                                                              \
-        type *y = vy;                                                                              \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i * stride] = (type)(i == at);                                                       \
-    }
-REF_FLOATS(HARD_ROW)
-
-enum rdl_status rdl__k_arg(const struct rdl__kernel_call *call)
-{
-    const struct rdl__k_arg *p = call->params;
-    const int64_t size = (int64_t)rdl_dtype_size(p->dtype);
-    const arg_fn run = args[p->dtype][p->least][p->last];
-    int64_t end = (int64_t)call->tile_end * p->tile_elems;
-    end = end < p->outer * p->inner ? end : p->outer * p->inner;
-    for (int64_t o = (int64_t)call->tile_begin * p->tile_elems; o < end; o++) {
-        const int64_t first = (o / p->inner * p->size * p->inner + o % p->inner) * size;
-        const int64_t at = run((const char *)call->bind[0] + first, p->inner, p->size);
-        if (!p->hard)
-            ((int64_t *)call->bind[1])[o] = at;
-        else if (p->dtype == RDL_F64)
-            hard_F64((char *)call->bind[1] + first, p->inner, p->size, at);
-        else
-            hard_F32((char *)call->bind[1] + first, p->inner, p->size, at);
-    }
-    return RDL_OK;
-}
-
 /* ------------------------------------------------------------------------------------ running sums */
 
 /* Inner elements of a tile. */
@@ -394,14 +317,16 @@ typedef void (*cumsum_fn)(const struct rdl__k_cumsum *p, int64_t first, int64_t 
 #define CUMSUM(name, type, sum_type)                                                               \
     static void name(const struct rdl__k_cumsum *p, int64_t first, int64_t n, void *const *bind)   \
     {                                                                                              \
-        sum_type sum[CUMSUM_BLOCK] = {0};                                                          \
+        sum_type sum[CUMSUM_BLOCK];                                                                \
+        for (int64_t e = 0; e < n; e++)                                                            \
+            sum[e] = (sum_type)p->product;                                                         \
         for (int64_t i = 0; i < p->size; i++) {                                                    \
             const int64_t at = first + (p->reverse ? p->size - 1 - i : i) * p->inner;              \
             const type *x = (const type *)bind[0] + at;                                            \
             type *y = (type *)bind[1] + at;                                                        \
             for (int64_t e = 0; e < n; e++) {                                                      \
                 const sum_type before = sum[e];                                                    \
-                sum[e] += (sum_type)x[e];                                                          \
+                sum[e] = p->product ? before * (sum_type)x[e] : before + (sum_type)x[e];           \
                 y[e] = (type)(p->exclusive ? before : sum[e]);                                     \
             }                                                                                      \
         }                                                                                          \

@@ -3,6 +3,8 @@
  */
 #include "kernels/sample.h"
 
+#include "kernels/cpu/ref/types.h"
+
 #include <math.h>
 
 /* Types are arguments of the macros here. NOLINTBEGIN(bugprone-macro-parentheses) */
@@ -258,111 +260,125 @@ enum rdl_status rdl__k_roi_align(const struct rdl__kernel_call *call)
     return RDL_OK;
 }
 
-/* NOLINTEND(bugprone-macro-parentheses) */
+/* ----------------------------------------------------------------------------------- affine grid */
 
-/* -------------------------------------------------------------------------------------------- nms */
+/* Places of a tile. */
+#define TILE_POINTS 8192
 
-/* Corners of a box in order: low y, low x, high y, high x. */
-static void corners_of(const struct rdl__k_nms *p, const float *box, float corners[4])
+size_t rdl__k_affine_grid_plan(struct rdl__k_affine_grid *params)
 {
-    for (int i = 0; i < 2; i++) {
-        const float half = p->centers ? box[3 - i] / 2 : 0;
-        const float a = p->centers ? box[1 - i] - half : box[i];
-        const float b = p->centers ? box[1 - i] + half : box[i + 2];
-        corners[i] = a < b ? a : b;
-        corners[i + 2] = a < b ? b : a;
+    params->points = 1;
+    for (int32_t d = 0; d < params->n; d++)
+        params->points *= params->sizes[d];
+    params->tile_points = TILE_POINTS;
+    params->tiles = (params->points + TILE_POINTS - 1) / TILE_POINTS;
+    return (size_t)(params->batch * params->tiles);
+}
+
+/* The places of a point, the last dimension's first, and a 1 behind them. */
+static void place_point(const struct rdl__k_affine_grid *p, int64_t point,
+                        double at[RDL__K_SAMPLE_DIMS + 1])
+{
+    for (int32_t d = p->n - 1; d >= 0; d--) {
+        const double i = (double)(point % p->sizes[d]), size = (double)p->sizes[d];
+        point /= p->sizes[d];
+        at[p->n - 1 - d] = !p->align_corners ? (2 * i + 1) / size - 1
+                           : size > 1        ? 2 * i / (size - 1) - 1
+                                             : -1;
     }
+    at[p->n] = 1;
 }
 
-static bool overlaps(const struct rdl__k_nms *p, const float *a, const float *b, float threshold)
+enum rdl_status rdl__k_affine_grid(const struct rdl__kernel_call *call)
 {
-    float ca[4], cb[4], common = 1;
-    corners_of(p, a, ca);
-    corners_of(p, b, cb);
-    for (int i = 0; i < 2; i++) {
-        const float low = ca[i] > cb[i] ? ca[i] : cb[i];
-        const float high = ca[i + 2] < cb[i + 2] ? ca[i + 2] : cb[i + 2];
-        common *= high > low ? high - low : 0;
-    }
-    const float area_a = (ca[2] - ca[0]) * (ca[3] - ca[1]);
-    const float area_b = (cb[2] - cb[0]) * (cb[3] - cb[1]);
-    const float all = area_a + area_b - common;
-    return common > 0 && area_a > 0 && area_b > 0 && common / all > threshold;
-}
-
-/* Whether box i comes after box j: a smaller score, or the same and a higher index. */
-static bool after(const float *scores, int64_t i, int64_t j)
-{
-    return scores[i] < scores[j] || (!(scores[i] > scores[j]) && i > j);
-}
-
-static void sift(const float *scores, int64_t *heap, int64_t n, int64_t at)
-{
-    const int64_t moving = heap[at];
-    for (int64_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && after(scores, heap[child + 1], heap[child]))
-            child++;
-        if (!after(scores, heap[child], moving))
-            break;
-        heap[at] = heap[child];
-    }
-    heap[at] = moving;
-}
-
-/* Boxes whose score exceeds the threshold, the best first; returns their number. */
-static int64_t order_boxes(const float *scores, int64_t n, const float *threshold, int64_t *order)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (threshold == NULL ? !isnan(scores[i]) : scores[i] > *threshold)
-            order[count++] = i;
-    for (int64_t i = count / 2 - 1; i >= 0; i--)
-        sift(scores, order, count, i);
-    for (int64_t last = count - 1; last > 0; last--) {
-        const int64_t worst = order[0];
-        order[0] = order[last];
-        sift(scores, order, last, 0);
-        order[last] = worst;
-    }
-    return count;
-}
-
-void rdl__k_nms_run(const struct rdl__k_nms *p, const void *const bind[5], int64_t *order,
-                    int64_t *out, int64_t *found)
-{
-    const int64_t most = bind[2] != NULL ? *(const int64_t *)bind[2] : 0;
-    const float threshold = bind[3] != NULL ? *(const float *)bind[3] : 0;
-    *found = 0;
-    for (int64_t line = 0; line < p->batches * p->classes; line++) {
-        const float *boxes = (const float *)bind[0] + line / p->classes * p->boxes * 4;
-        const float *scores = (const float *)bind[1] + line * p->boxes;
-        const int64_t count = most > 0 ? order_boxes(scores, p->boxes, bind[4], order) : 0;
-        int64_t kept = 0; /* order[0, kept) are the boxes that were kept */
-        for (int64_t i = 0; i < count && kept < most; i++) {
-            const int64_t box = order[i];
-            bool free = true;
-            for (int64_t k = 0; k < kept && free; k++)
-                free = !overlaps(p, boxes + box * 4, boxes + order[k] * 4, threshold);
-            if (!free)
-                continue;
-            order[kept++] = box;
-            if (out != NULL && *found < p->found) {
-                out[*found * 3] = line / p->classes;
-                out[*found * 3 + 1] = line % p->classes;
-                out[*found * 3 + 2] = box;
+    const struct rdl__k_affine_grid *p = call->params;
+    for (int64_t t = (int64_t)call->tile_begin; t < (int64_t)call->tile_end; t++) {
+        const int64_t image = t / p->tiles, first = t % p->tiles * p->tile_points;
+        const int64_t end = first + p->tile_points < p->points ? first + p->tile_points : p->points;
+        for (int64_t i = first; i < end; i++) {
+            double at[RDL__K_SAMPLE_DIMS + 1];
+            place_point(p, i, at);
+            for (int64_t row = image * p->n; row < (image + 1) * p->n; row++) {
+                const int64_t o = (image * p->points + i) * p->n + row % p->n;
+                double sum = 0;
+                for (int32_t k = 0; k <= p->n; k++)
+                    sum += number_at(p->dtype, call->bind[0], row * (p->n + 1) + k) * at[k];
+                if (p->dtype == RDL_F32)
+                    ((float *)call->bind[1])[o] = (float)sum;
+                else
+                    ((double *)call->bind[1])[o] = sum;
             }
-            ++*found;
         }
     }
+    return RDL_OK;
 }
 
-enum rdl_status rdl__k_nms(const struct rdl__kernel_call *call)
+/* ---------------------------------------------------------------------------------- max roi pool */
+
+/* The pixels of bin i of n along one side of a region, which spans [low, high] of `size` pixels. The
+ * bins are cut in the numbers of the operator's own type. */
+#define BIN_OF(dtype, type)                                                                        \
+    static void bin_of_##dtype(double low, double high, int64_t size, int64_t i, int64_t n,        \
+                               int64_t *begin, int64_t *end)                                       \
+    {                                                                                              \
+        const type span = (type)(high - low + 1 > 1 ? high - low + 1 : 1);                         \
+        const type bin = span / (type)n;                                                           \
+        const double from = low + floor((double)((type)i * bin));                                  \
+        const double to = low + ceil((double)((type)(i + 1) * bin));                               \
+        *begin = from<0 ? 0 : from>(double) size ? size : (int64_t)from;                           \
+        *end = to<0 ? 0 : to>(double) size ? size : (int64_t)to;                                   \
+    }
+REF_FLOATS(BIN_OF)
+
+#define MAX_ROI_BIN(dtype, type)                                                                   \
+    static void max_roi_##dtype(const struct rdl__k_max_roi_pool *p, const void *image,            \
+                                const double side[4], void *out)                                   \
+    {                                                                                              \
+        const type *x = image;                                                                     \
+        type *y = out;                                                                             \
+        for (int64_t i = 0; i < p->out_height * p->out_width; i++) {                               \
+            int64_t top, bottom, left, right;                                                      \
+            bin_of_##dtype(side[1], side[3], p->height, i / p->out_width, p->out_height, &top,     \
+                           &bottom);                                                               \
+            bin_of_##dtype(side[0], side[2], p->width, i % p->out_width, p->out_width, &left,      \
+                           &right);                                                                \
+            bool any = false;                                                                      \
+            y[i] = 0;                                                                              \
+            for (int64_t h = top; h < bottom; h++)                                                 \
+                for (int64_t w = left; w < right; w++) {                                           \
+                    const type pixel = x[h * p->width + w];                                        \
+                    y[i] = !any || pixel > y[i] ? pixel : y[i];                                    \
+                    any = true;                                                                    \
+                }                                                                                  \
+        }                                                                                          \
+    }
+REF_FLOATS(MAX_ROI_BIN)
+
+enum rdl_status rdl__k_max_roi_pool(const struct rdl__kernel_call *call)
 {
-    const struct rdl__k_nms *p = call->params;
-    const void *bind[5];
-    int64_t found;
-    for (int i = 0; i < 5; i++)
-        bind[i] = call->bind[i];
-    rdl__k_nms_run(p, bind, call->scratch, call->bind[5], &found);
-    return found == p->found ? RDL_OK : RDL_ERR_RUNTIME;
+    const struct rdl__k_max_roi_pool *p = call->params;
+    const int64_t size = (int64_t)rdl_dtype_size(p->dtype);
+    for (int64_t t = (int64_t)call->tile_begin; t < (int64_t)call->tile_end; t++) {
+        const int64_t r = t / p->channels, c = t % p->channels;
+        const double batch = number_at(p->dtype, call->bind[1], r * 5);
+        double side[4];
+        if (!(batch >= 0 && batch < (double)p->batch))
+            return RDL_ERR_RUNTIME;
+        for (int i = 0; i < 4; i++) {
+            const double at = number_at(p->dtype, call->bind[1], r * 5 + 1 + i) * p->scale;
+            side[i] = round(p->dtype == RDL_F32 ? (double)(float)at : at);
+            if (!(fabs(side[i]) < 0x1p40))
+                return RDL_ERR_RUNTIME;
+        }
+        const int64_t plane = ((int64_t)batch * p->channels + c) * p->height * p->width;
+        const char *x = (const char *)call->bind[0] + plane * size;
+        char *y = (char *)call->bind[2] + t * p->out_height * p->out_width * size;
+        if (p->dtype == RDL_F32)
+            max_roi_F32(p, x, side, y);
+        else
+            max_roi_F64(p, x, side, y);
+    }
+    return RDL_OK;
 }
+
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -261,3 +261,37 @@ enum rdl_status rdl__k_scatter_nd(const struct rdl__kernel_call *call)
     }
     return RDL_OK;
 }
+
+/* ------------------------------------------------------------------------------------------- rows */
+
+#define ROWS_TILE_ELEMS 16384
+
+size_t rdl__k_scatter_rows_plan(struct rdl__k_scatter_rows *params)
+{
+    const int64_t fit = params->inner > 0 ? ROWS_TILE_ELEMS / params->inner : ROWS_TILE_ELEMS;
+    params->tile_rows = fit < 1 ? 1 : fit;
+    const int64_t count = params->batch * params->planes * params->rows;
+    return (size_t)((count + params->tile_rows - 1) / params->tile_rows);
+}
+
+enum rdl_status rdl__k_scatter_rows(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_scatter_rows *p = call->params;
+    const size_t row_bytes = (size_t)p->inner * (size_t)p->elem_bytes;
+    const int64_t count = p->batch * p->planes * p->rows;
+    int64_t end = (int64_t)call->tile_end * p->tile_rows;
+    end = end < count ? end : count;
+    for (int64_t r = (int64_t)call->tile_begin * p->tile_rows; r < end; r++) {
+        const int64_t plane = r / p->rows, i = r % p->rows;
+        const int64_t *starts = call->bind[1];
+        int64_t start = starts != NULL ? starts[plane / p->planes] : 0;
+        if (p->circular && start >= 0)
+            start %= p->axis;
+        if (start < 0 || start >= p->axis || (!p->circular && i >= p->axis - start))
+            return RDL_ERR_RUNTIME;
+        memcpy((char *)call->bind[2] +
+                   (size_t)(plane * p->axis + (start + i) % p->axis) * row_bytes,
+               (const char *)call->bind[0] + (size_t)r * row_bytes, row_bytes);
+    }
+    return RDL_OK;
+}

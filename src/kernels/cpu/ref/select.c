@@ -63,17 +63,45 @@ int64_t rdl__k_count_nonzero(enum rdl_dtype dtype, const void *x, int64_t n)
     return found;
 }
 
-enum rdl_status rdl__k_nonzero(const struct rdl__kernel_call *call)
+/* Elements of a part. */
+#define NONZERO_ELEMS 32768
+
+size_t rdl__k_nonzero_plan(struct rdl__k_nonzero *params)
+{
+    params->count = (int64_t)rdl__shape_count(&params->shape);
+    params->tile_elems = NONZERO_ELEMS;
+    params->parts = (params->count + NONZERO_ELEMS - 1) / NONZERO_ELEMS;
+    return (size_t)params->parts;
+}
+
+/* One past the last element of part t. */
+static int64_t part_end(const struct rdl__k_nonzero *p, int64_t t)
+{
+    return t + 1 < p->parts ? (t + 1) * p->tile_elems : p->count;
+}
+
+enum rdl_status rdl__k_nonzero_count(const struct rdl__kernel_call *call)
 {
     const struct rdl__k_nonzero *p = call->params;
-    const int64_t n = (int64_t)rdl__shape_count(&p->shape);
+    for (int64_t t = (int64_t)call->tile_begin; t < (int64_t)call->tile_end; t++) {
+        const int64_t at = t * p->tile_elems;
+        const char *x = (const char *)call->bind[0] + (size_t)at * rdl_dtype_size(p->dtype);
+        ((int64_t *)call->bind[1])[t] = rdl__k_count_nonzero(p->dtype, x, part_end(p, t) - at);
+    }
+    return RDL_OK;
+}
+
+/* Writes the places of a part, of which `found` are before it; false if there are too many. */
+static bool write_places(const struct rdl__k_nonzero *p, const void *x, int64_t t, int64_t found,
+                         int64_t *out)
+{
     const next_fn next = next_of(p->dtype);
     const uint64_t mask = value_bits(p->dtype);
-    int64_t *out = call->bind[1], found = 0;
-    for (int64_t at = next(call->bind[0], 0, n, mask); at < n;
-         at = next(call->bind[0], at + 1, n, mask)) {
+    const int64_t end = part_end(p, t);
+    for (int64_t at = next(x, t * p->tile_elems, end, mask); at < end;
+         at = next(x, at + 1, end, mask)) {
         if (found == p->found)
-            return RDL_ERR_RUNTIME;
+            return false;
         int64_t left = at;
         for (int32_t d = p->shape.rank - 1; d >= 0; d--) {
             out[d * p->found + found] = left % p->shape.dims[d];
@@ -81,7 +109,22 @@ enum rdl_status rdl__k_nonzero(const struct rdl__kernel_call *call)
         }
         found++;
     }
-    return found == p->found ? RDL_OK : RDL_ERR_RUNTIME;
+    return t + 1 < p->parts || found == p->found;
+}
+
+enum rdl_status rdl__k_nonzero(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_nonzero *p = call->params;
+    const int64_t *counts = call->bind[1];
+    int64_t before = 0;
+    for (size_t t = 0; t < call->tile_begin; t++)
+        before += counts[t];
+    for (size_t t = call->tile_begin; t < call->tile_end; t++) {
+        if (!write_places(p, call->bind[0], (int64_t)t, before, call->bind[2]))
+            return RDL_ERR_RUNTIME;
+        before += counts[t];
+    }
+    return RDL_OK;
 }
 
 enum rdl_status rdl__k_compress(const struct rdl__kernel_call *call)
