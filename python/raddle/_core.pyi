@@ -1,12 +1,11 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from os import PathLike
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy
-from typing_extensions import Buffer, Self
+from typing_extensions import Buffer
 
 _Array = Any  # NumPy array, buffer, object with __dlpack__, Tensor, number or list
-_DeviceLike = Device | str | None
 
 class Error(RuntimeError):
     status: str
@@ -50,6 +49,8 @@ class Device:
     def info(self) -> dict[str, Any]: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *exception: object) -> None: ...
+
+_DeviceLike = Device | str | None
 
 @final
 class Stream:

@@ -40,8 +40,24 @@ def _without_fast_paths():
 
 
 def _encoder_layer(
-    x, size, heads, qkv_weight, qkv_bias, out_weight, out_bias, use_gelu, norm_first, epsilon,
-    norm1_weight, norm1_bias, norm2_weight, norm2_bias, weight1, bias1, weight2, bias2,
+    x,
+    size,
+    heads,
+    qkv_weight,
+    qkv_bias,
+    out_weight,
+    out_bias,
+    use_gelu,
+    norm_first,
+    epsilon,
+    norm1_weight,
+    norm1_bias,
+    norm2_weight,
+    norm2_bias,
+    weight1,
+    bias1,
+    weight2,
+    bias2,
 ):
     """torch._transformer_encoder_layer_fwd without a mask, in operators that export."""
     functional = torch.nn.functional
@@ -90,7 +106,9 @@ def _why_not(error):
     while cause is not None:
         said.append(re.sub(r"\x1b\[\d+m", "", str(cause)).strip())
         cause = cause.__cause__
-    operators = sorted(set(re.findall(r"No ONNX function found for <OpOverload\(op='([^']+)'", "\n".join(said))))
+    operators = sorted(
+        set(re.findall(r"No ONNX function found for <OpOverload\(op='([^']+)'", "\n".join(said)))
+    )
     if operators:
         return f"PyTorch has no ONNX form of {', '.join(operators)}"
     return f"PyTorch cannot export the module to ONNX: {(said[-1] or repr(error)).splitlines()[0]}"

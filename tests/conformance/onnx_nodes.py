@@ -265,8 +265,8 @@ def table(results):
         "that Debian's package libonnx-testdata installs, with models of older opsets; those below opset 7",
         "are raised to 7 by ONNX's own converter, those of bf16 are left out (ONNX cut then, and rounds now).",
         "Of both, all whose operators are there.", "",
-        f"{total['passed']} of {n} cases pass, {total['failed']} fail, {total['refused']} are refused with an error that",
-        "names the reason: all of these are listed below. None of them is about a dtype that Raddle computes in.",
+        f"{total['passed']} of {n} cases pass, {total['failed']} fail, {total['refused']} are refused with an error",
+        "that names the reason: all of these are listed below. None of them is about a dtype that Raddle computes in.",
         "Of what is drawn by chance only dtypes and shapes are compared.", "",
         "Cases by opset: " + ", ".join(f"{version}: {opsets[version]}" for version in sorted(opsets)) + ".", "",
         "| operator | since versions | cases | passed |", "|---|---|---|---|"]

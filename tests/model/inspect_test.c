@@ -83,9 +83,11 @@ static void graph_is_told_as_it_is_after_fusion(void **state)
         assert_string_not_equal(node.op, "Relu");
     assert_false(rdl_model_info_node(info, rdl_model_info_all_node_count(info), &node));
     const char *key, *value;
-    const char *const expected[][2] = {
-        {"producer", ""}, {"producer_version", ""}, {"graph", "g"}, {"opset", "17"},
-        {"ir_version", "8"}};
+    const char *const expected[][2] = {{"producer", ""},
+                                       {"producer_version", ""},
+                                       {"graph", "g"},
+                                       {"opset", "17"},
+                                       {"ir_version", "8"}};
     for (size_t i = 0; i < 5; i++) {
         assert_true(rdl_model_info_metadata(info, i, &key, &value));
         assert_string_equal(key, expected[i][0]);

@@ -15,6 +15,7 @@ if sys.argv[1] == "raddle":
 
     raddle.onnxruntime.install()
 
+# What follows imports onnxruntime, and gets what answers to that name.
 from magika import Magika
 from PIL import Image
 from rapidocr_onnxruntime import RapidOCR
@@ -62,7 +63,7 @@ def name_kinds():
     ]
 
 
-import onnxruntime
+import onnxruntime  # noqa: E402
 
 print(
     json.dumps(

@@ -20,7 +20,7 @@ class Reporter:
         # What is the standard output before pytest captures it.
         self.out = os.fdopen(os.dup(1), "w")
         self.count = 0
-        self.broken = []   # reports of files that cannot be collected
+        self.broken = []  # reports of files that cannot be collected
         self.reports = {}  # nodeid -> those of a test that has not ended
 
     def say(self, *lines):

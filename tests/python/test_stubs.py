@@ -15,8 +15,19 @@ raddle\._core\.Tensor\.__buffer__
 def test_stubs(tmp_path):
     (tmp_path / "allowed").write_text(ALLOWED)
     done = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", "raddle._core", "--concise", "--allowlist",
-         tmp_path / "allowed", "--ignore-unused-allowlist"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [
+            sys.executable,
+            "-m",
+            "mypy.stubtest",
+            "raddle._core",
+            "--concise",
+            "--allowlist",
+            tmp_path / "allowed",
+            "--ignore-unused-allowlist",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert done.returncode == 0, done.stdout

@@ -60,12 +60,19 @@ class Environment:
         for command in ([self.python, "-m", "raddle"], [self.folder / "env" / "bin" / "raddle"]):
             if version.strip() not in run(*command, "--version", cwd=self.folder):
                 raise RuntimeError(f"{command} tells another version than {version}")
-            run(*command, "run", self.silero.with_name("ppocr_cls.onnx"), "--shape", "x=1x3x48x192",
-                cwd=self.folder)
+            run(
+                *command,
+                "run",
+                self.silero.with_name("ppocr_cls.onnx"),
+                "--shape",
+                "x=1x3x48x192",
+                cwd=self.folder,
+            )
 
     def torch_finds_the_backend(self):
         said = run(
-            self.python, "-c",
+            self.python,
+            "-c",
             "import importlib.metadata as m\n"
             "print([e.value for e in m.entry_points(group='torch_dynamo_backends')])",
             cwd=self.folder,

@@ -27,7 +27,7 @@ def main():
     root = pathlib.Path(sys.argv[1])
     files = [
         path
-        for top in ("src", "tests", "bench", "examples")
+        for top in ("src", "python", "tests", "bench", "examples")
         for path in (root / top).rglob("*.c")
     ]
     files += (root / "include").rglob("*.h")

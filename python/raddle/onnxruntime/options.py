@@ -16,7 +16,9 @@ _told = set()
 def tell_once(option, reason):
     if option not in _told:
         _told.add(option)
-        warnings.warn(f"raddle.onnxruntime: {option} means nothing here: {reason}", OptionWarning, stacklevel=3)
+        warnings.warn(
+            f"raddle.onnxruntime: {option} means nothing here: {reason}", OptionWarning, stacklevel=3
+        )
 
 
 class GraphOptimizationLevel(enum.IntEnum):

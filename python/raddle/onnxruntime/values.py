@@ -148,9 +148,7 @@ class IOBinding:
     ):
         """Without a pointer the output is allocated by the run."""
         _host_only(device_type)
-        self._outputs[name] = (
-            None if buffer_ptr is None else _array_at(buffer_ptr, element_type, shape)
-        )
+        self._outputs[name] = None if buffer_ptr is None else _array_at(buffer_ptr, element_type, shape)
 
     def bind_ortvalue_output(self, name, ortvalue):
         self._outputs[name] = ortvalue.numpy()

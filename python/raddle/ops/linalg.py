@@ -66,7 +66,9 @@ def _matrices(given, name, square=False):
     if array.ndim < 2:
         raise LinAlgError(f"{name} has {array.ndim} dimensions; a matrix has two")
     if square and array.shape[-1] != array.shape[-2]:
-        raise LinAlgError(f"{name} has matrices of {array.shape[-2]} x {array.shape[-1]}, which are not square")
+        raise LinAlgError(
+            f"{name} has matrices of {array.shape[-2]} x {array.shape[-1]}, which are not square"
+        )
     return array
 
 
