@@ -4,8 +4,10 @@ it is built. The C reference beside it is Doxygen's, out of include/raddle. `mak
 
 project = "Raddle"
 copyright = "the Raddle authors, Apache-2.0"
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser"]
-source_suffix = {".md": "markdown"}
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
 root_doc = "index"
 html_theme = "furo"
 html_title = "Raddle"
