@@ -46,14 +46,14 @@ static inline void conv_gather(float *dst, const float *row, int64_t x, int64_t 
 {
     const bool inside = x >= 0 && x + (cols - 1) * stride < width;
     if (stride == 1 && inside) {
-        conv_copy(dst, row + x, cols);
+        strip_copy(dst, row + x, cols);
     } else if (stride == 1) {
         const int64_t begin = x >= 0 ? 0 : -x < cols ? -x : cols;
         const int64_t end = x >= width ? begin : width - x < cols ? width - x : cols;
         for (int64_t j = 0; j < begin; j++)
             dst[j] = 0.0f;
         if (begin < end)
-            conv_copy(dst + begin, row + x + begin, end - begin);
+            strip_copy(dst + begin, row + x + begin, end - begin);
         for (int64_t j = end > begin ? end : begin; j < cols; j++)
             dst[j] = 0.0f;
     } else if (stride == 2 && cols == PANEL_COLS && x >= 0 && x + 2 * cols <= width) {

@@ -7,7 +7,6 @@
 #define RDL_KERNELS_CPU_TEMPLATE_CONV_FEW_INC_H
 
 #include "kernels/cpu/template/conv_read.inc.h"
-#include "kernels/cpu/template/strips.inc.h"
 
 /* Most places side by side. */
 #define FEW_PLACES 5
@@ -173,7 +172,7 @@ static void few_load(const struct rdl__k_conv *p, const float *x, float *dst)
             for (int64_t y = 0; y < w->in[1]; y++, x += w->in[2]) {
                 const int64_t to_z = z + w->pad[0], to_y = y + w->pad[1];
                 if (to_z < read[0] && to_y < read[1] && cols > 0)
-                    conv_copy(dst + (to_z * read[1] + to_y) * read[2] + w->pad[2], x, cols);
+                    strip_copy(dst + (to_z * read[1] + to_y) * read[2] + w->pad[2], x, cols);
             }
 }
 

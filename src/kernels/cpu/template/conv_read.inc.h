@@ -1,12 +1,13 @@
 /*
- * What the forms of the convolution share: copying a run of inputs, and the table of where each element
- * of a column is read, which is at the head of scratch where columns are not gathered.
+ * What the forms of the convolution without gathered columns share: the table of where each element of
+ * a column is read, at the head of scratch.
  */
 #ifndef RDL_KERNELS_CPU_TEMPLATE_CONV_READ_INC_H
 #define RDL_KERNELS_CPU_TEMPLATE_CONV_READ_INC_H
 
 #include "kernels/conv.h"
 #include "kernels/cpu/template/block.inc.h"
+#include "kernels/cpu/template/strips.inc.h"
 
 /* Floats of scratch that the table of a column takes. */
 static inline int64_t conv_table_floats(int64_t depth)
@@ -20,16 +21,6 @@ static void conv_table_repeat(int32_t *table, int64_t taps, int64_t channels, in
 {
     for (int64_t i = taps; i < taps * channels; i++)
         table[i] = table[i - taps] + channel;
-}
-
-/* dst[j] = row[j] */
-static inline void conv_copy(float *dst, const float *row, int64_t cols)
-{
-    int64_t j = 0;
-    for (; j + VF_LANES <= cols; j += VF_LANES)
-        vf_store(dst + j, vf_load(row + j));
-    if (j < cols)
-        vf_store_first(dst + j, vf_load_first(row + j, cols - j), cols - j);
 }
 
 #endif

@@ -8,7 +8,6 @@
 #define RDL_KERNELS_CPU_TEMPLATE_CONV_SLIDE_INC_H
 
 #include "kernels/cpu/template/conv_read.inc.h"
-#include "kernels/cpu/template/strips.inc.h"
 
 /* Depth of one pass: a block's weights and the rows that it sees stay in the first-level cache. */
 #define SLIDE_DEPTH 512
