@@ -18,6 +18,8 @@
 #define PADDED_BYTES (16 << 10)
 /* Bytes of copied rows that a sliding tile likes to hold: half of a small second-level cache. */
 #define SLAB_BYTES (256 << 10)
+/* Copies that are larger than so many times what a tile likes are not made: columns are gathered. */
+#define MOST_COPIES 4
 /* Rows of a product that cost as much as gathering a row of its columns. */
 #define GATHER_ROWS 8
 /* Offsets into scratch or an image are 32 bits wide; most floats that one may reach over, and most
@@ -162,6 +164,8 @@ static bool plan_few(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_conv
     if (floats > MOST_OFFSET || depth > MOST_OFFSET)
         return false;
     const int64_t bytes = p->copied ? floats * (int64_t)sizeof(float) : 1;
+    if (bytes > MOST_COPIES * GATHER_BYTES)
+        return false;
     int64_t images =
         least(GATHER_BYTES / bytes, TILE_WORK / (depth * p->tile_rows * volume(w->out)));
     images = least(images < 1 ? 1 : images, p->batch);
@@ -215,7 +219,7 @@ static bool plan_slide(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_co
         cols = ceil_div(w->out[2], ceil_div(w->out[2], cols < 1 ? 1 : cols));
     cols = least(ceil_div(cols, blocks->cols) * blocks->cols, w->out[2]);
     const int64_t part = slab_part(w, lanes, cols);
-    if (slab_floats(p, part, 1) > MOST_OFFSET)
+    if (slab_floats(p, part, 1) > MOST_COPIES * room)
         return false;
     int64_t rows = 1;
     while (rows < w->out[1] && cols == w->out[2] && (rows + 1) * cols * column <= TILE_WORK &&
