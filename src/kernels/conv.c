@@ -16,6 +16,16 @@
  * cache, and of the first. */
 #define GATHER_BYTES (384 << 10)
 #define PADDED_BYTES (16 << 10)
+/* Bytes of copied rows that a sliding tile likes to hold: half of a small second-level cache. */
+#define SLAB_BYTES (256 << 10)
+/* Copies that are larger than so many times what a tile likes are not made: columns are gathered. */
+#define MOST_COPIES 4
+/* Rows of a product that cost as much as gathering a row of its columns. */
+#define GATHER_ROWS 8
+/* Offsets into scratch or an image are 32 bits wide; most floats that one may reach over, and most
+ * rows and columns that a sliding window does. */
+#define MOST_OFFSET (1 << 30)
+#define MOST_REACH (1 << 12)
 /* A vector's worth of floats, of any instruction set. */
 #define LANES_MAX 16
 
@@ -104,25 +114,159 @@ static void turn_thin(struct rdl__k_window *w)
     }
 }
 
+/* At most two dimensions. */
+static bool is_flat(const struct rdl__k_window *w)
+{
+    return w->in[0] == 1 && w->out[0] == 1 && w->kernel[0] == 1 && w->pad[0] == 0;
+}
+
+/* Floats of scratch to bytes, with the table of `depth` offsets before them. */
+static size_t table_and(int64_t depth, int64_t floats)
+{
+    const int64_t table = ceil_div(depth, RDL__K_CONV_TABLE) * RDL__K_CONV_TABLE;
+    return (size_t)(table + floats) * sizeof(float);
+}
+
+/* Whether a vector of output channels is fuller than one of output places: the blocks of channels
+ * are not much lower than a vector is wide, and the image has few places. */
+static bool wants_few(const struct rdl__k_gemm_blocks *blocks, const struct rdl__k_conv *p)
+{
+    const int64_t lanes = blocks->cols / 2, places = volume(p->window.out);
+    return places < blocks->cols && p->out_channels * ceil_div(places, lanes) >=
+                                        places * ceil_div(p->out_channels, blocks->most);
+}
+
+/* The padded size of an image where windows reach out of it, else its own. */
+static void few_read(const struct rdl__k_window *w, struct rdl__k_conv *p)
+{
+    p->copied = false;
+    for (int d = 0; d < 3; d++) {
+        p->read[d] = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] + 1;
+        p->copied = p->copied || w->pad[d] > 0 || p->read[d] > w->in[d];
+    }
+    for (int d = 0; d < 3 && !p->copied; d++)
+        p->read[d] = w->in[d];
+}
+
+/* As many images a tile as its work and its copies allow. */
+static bool plan_few(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_conv *p,
+                     size_t *scratch_bytes)
+{
+    const struct rdl__k_window *w = &p->window;
+    const int64_t depth = p->in_channels * volume(w->kernel);
+    if (!wants_few(blocks, p))
+        return false;
+    few_read(w, p);
+    int64_t floats = p->in_channels;
+    for (int d = 0; d < 3; d++)
+        if (!rdl__mul_dim(floats, p->read[d], &floats))
+            return false;
+    if (floats > MOST_OFFSET || depth > MOST_OFFSET)
+        return false;
+    const int64_t bytes = p->copied ? floats * (int64_t)sizeof(float) : 1;
+    if (bytes > MOST_COPIES * GATHER_BYTES)
+        return false;
+    int64_t images =
+        least(GATHER_BYTES / bytes, TILE_WORK / (depth * p->tile_rows * volume(w->out)));
+    images = least(images < 1 ? 1 : images, p->batch);
+    p->form = RDL__K_CONV_FEW;
+    p->tile_images = images;
+    p->image_tiles = ceil_div(p->batch, images);
+    *scratch_bytes = table_and(depth, p->copied ? images * floats : 0);
+    return true;
+}
+
+/* Floats of the copied rows that `rows` output rows of `cols` columns see. */
+static int64_t slab_floats(const struct rdl__k_conv *p, int64_t part, int64_t rows)
+{
+    return p->in_channels * rdl__k_conv_slab_rows(&p->window, rows) * part * p->window.stride[2];
+}
+
+static int64_t slab_part(const struct rdl__k_window *w, int64_t lanes, int64_t cols)
+{
+    return ceil_div(cols, lanes) * lanes + (w->kernel[2] - 1) * w->dilation[2] / w->stride[2] + 1;
+}
+
+/* Whether rows of whole vectors cost less than gathering does: a row of a gathered panel takes as long
+ * as GATHER_ROWS rows of the product with it. */
+static bool wants_slide(const struct rdl__k_gemm_blocks *blocks, const struct rdl__k_conv *p)
+{
+    const struct rdl__k_window *w = &p->window;
+    const int64_t lanes = blocks->cols / 2;
+    const int64_t own = w->out[1] * ceil_div(w->out[2], lanes);
+    const int64_t gathered = ceil_div(w->out[1] * w->out[2], lanes);
+    const int64_t reach = (w->kernel[2] - 1) * w->dilation[2] + 1;
+    return is_flat(w) && volume(w->kernel) * w->stride[1] * w->stride[2] > 1 &&
+           reach < MOST_REACH && (w->kernel[1] - 1) * w->dilation[1] < MOST_REACH &&
+           w->stride[1] < MOST_REACH && w->stride[2] <= w->kernel[2] &&
+           own * p->tile_rows <= gathered * (p->tile_rows + GATHER_ROWS);
+}
+
+/* Rows of the whole width if a few fit, else pieces of one row. */
+static bool plan_slide(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_conv *p,
+                       size_t *scratch_bytes)
+{
+    const struct rdl__k_window *w = &p->window;
+    const int64_t lanes = blocks->cols / 2, depth = p->in_channels * volume(w->kernel);
+    if (!wants_slide(blocks, p) || p->in_channels > MOST_OFFSET / MOST_REACH)
+        return false;
+    const int64_t column = depth * p->tile_rows; /* multiply-adds of an output place */
+    const int64_t room = SLAB_BYTES / (int64_t)sizeof(float);
+    const int64_t row = slab_floats(p, 1, 1);
+    int64_t cols = least(TILE_WORK / column, room / row);
+    cols = least(cols, w->out[2]);
+    if (cols < w->out[2])
+        cols = ceil_div(w->out[2], ceil_div(w->out[2], cols < 1 ? 1 : cols));
+    cols = least(ceil_div(cols, blocks->cols) * blocks->cols, w->out[2]);
+    const int64_t part = slab_part(w, lanes, cols);
+    if (slab_floats(p, part, 1) > MOST_COPIES * room)
+        return false;
+    int64_t rows = 1;
+    while (rows < w->out[1] && cols == w->out[2] && (rows + 1) * cols * column <= TILE_WORK &&
+           slab_floats(p, part, rows + 1) <= room)
+        rows++;
+    rows = ceil_div(w->out[1], ceil_div(w->out[1], rows));
+    p->form = RDL__K_CONV_SLIDE;
+    p->tile_cols = cols;
+    p->col_tiles = ceil_div(w->out[2], cols);
+    p->strips = (struct rdl__k_strips){rows, ceil_div(w->out[1], rows), part};
+    *scratch_bytes = table_and(depth, slab_floats(p, part, rows));
+    return true;
+}
+
+static bool plan_columns(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_conv *p,
+                         size_t *scratch_bytes)
+{
+    const int64_t depth = p->in_channels * volume(p->window.kernel);
+    const int64_t places = volume(p->window.out);
+    const int64_t panel = (depth > 0 ? depth : 1) * blocks->cols; /* floats of a gathered panel */
+    int64_t panels = TILE_WORK / (panel * p->tile_rows);
+    panels = least(panels, GATHER_BYTES / (panel * (int64_t)sizeof(float)));
+    panels = least(panels < 1 ? 1 : panels, ceil_div(places, blocks->cols));
+    p->form = RDL__K_CONV_COLUMNS;
+    p->tile_cols = panels * blocks->cols;
+    p->col_tiles = ceil_div(places, p->tile_cols);
+    size_t floats;
+    return rdl__mul_size((size_t)panel, (size_t)panels, &floats) &&
+           rdl__mul_size(floats, sizeof(float), scratch_bytes);
+}
+
 size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratch_bytes)
 {
     turn_thin(&p->window);
     const struct rdl__k_gemm_blocks blocks = rdl__k_gemm_blocks(isa);
-    const int64_t depth = p->in_channels * volume(p->window.kernel);
-    const int64_t places = volume(p->window.out);
     p->tile_rows = tile_rows(&blocks, p->out_channels);
     p->row_tiles = ceil_div(p->out_channels, p->tile_rows);
-    const int64_t panel = (depth > 0 ? depth : 1) * blocks.cols; /* floats of a gathered panel */
-    int64_t panels = TILE_WORK / (panel * p->tile_rows);
-    panels = least(panels, GATHER_BYTES / (panel * (int64_t)sizeof(float)));
-    panels = least(panels < 1 ? 1 : panels, ceil_div(places, blocks.cols));
-    p->tile_cols = panels * blocks.cols;
-    p->col_tiles = ceil_div(places, p->tile_cols);
-    size_t tiles, floats;
-    if (!rdl__mul_size((size_t)(p->batch * p->groups), (size_t)(p->row_tiles * p->col_tiles),
-                       &tiles) ||
-        !rdl__mul_size((size_t)panel, (size_t)panels, &floats) ||
-        !rdl__mul_size(floats, sizeof(float), scratch_bytes))
+    size_t tiles, matrices;
+    const bool some = p->in_channels > 0 && p->out_channels > 0;
+    if (some && plan_few(&blocks, p, scratch_bytes))
+        return (size_t)(p->image_tiles * p->groups * p->row_tiles);
+    if ((!some || !plan_slide(&blocks, p, scratch_bytes)) &&
+        !plan_columns(&blocks, p, scratch_bytes))
+        return 0;
+    const int64_t strips = p->form == RDL__K_CONV_SLIDE ? p->strips.count : 1;
+    if (!rdl__mul_size((size_t)(p->batch * p->groups), (size_t)strips, &matrices) ||
+        !rdl__mul_size(matrices, (size_t)(p->row_tiles * p->col_tiles), &tiles))
         return 0;
     return tiles;
 }
@@ -145,12 +289,6 @@ bool rdl__k_strips_plan(const struct rdl__k_window *w, struct rdl__k_strips *str
         return false;
     *scratch_bytes = floats;
     return true;
-}
-
-/* At most two dimensions. */
-static bool is_flat(const struct rdl__k_window *w)
-{
-    return w->in[0] == 1 && w->out[0] == 1 && w->kernel[0] == 1 && w->pad[0] == 0;
 }
 
 bool rdl__k_depthwise_takes(const struct rdl__k_conv *p)

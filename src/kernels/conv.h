@@ -32,6 +32,13 @@ struct rdl__k_strips {
     int64_t part;  /* floats of a part of a copied row */
 };
 
+/** How a convolution reads its images. All forms give the same bits. */
+enum rdl__k_conv_form {
+    RDL__K_CONV_COLUMNS, /* as a matrix of columns: gathered, or where they lie */
+    RDL__K_CONV_SLIDE,   /* as padded copies of some rows, output places in the lanes */
+    RDL__K_CONV_FEW      /* few places an image: of many images, output channels in the lanes */
+};
+
 /** Parameters of the convolutions. Bindings: x [batch, groups * in_channels, in...], weights, bias
  * [groups * out_channels] or NULL, y. */
 struct rdl__k_conv {
@@ -41,11 +48,24 @@ struct rdl__k_conv {
     enum rdl_dtype dtype;              /* reference kernel: f32 or f64 */
     struct rdl__k_act act;
     /* Set by the plan functions. */
+    enum rdl__k_conv_form form;
     int64_t tile_rows; /* output channels of a tile */
-    int64_t tile_cols; /* output places of a tile */
+    int64_t tile_cols; /* output places of a tile; slide: of each of its rows */
     int64_t row_tiles, col_tiles;
-    struct rdl__k_strips strips; /* depthwise */
+    struct rdl__k_strips strips;      /* slide and depthwise */
+    int64_t tile_images, image_tiles; /* few */
+    int64_t read[3];                  /* few: size of a plane that is read */
+    bool copied;                      /* few: which is a padded copy */
 };
+
+/* Offsets of the table at the head of the scratch of slide and few are rounded up to so many. */
+#define RDL__K_CONV_TABLE 16
+
+/** Input rows that `rows` output rows see, padding included. */
+static inline int64_t rdl__k_conv_slab_rows(const struct rdl__k_window *w, int64_t rows)
+{
+    return (rows - 1) * w->stride[1] + (w->kernel[1] - 1) * w->dilation[1] + 1;
+}
 
 /** Reference; weights as in the model, [groups * out_channels, in_channels, kernel...]. */
 enum rdl_status rdl__k_conv_ref(const struct rdl__kernel_call *call);
@@ -66,8 +86,7 @@ enum rdl_status rdl__k_conv_pack_f32(const struct rdl__kernel_call *call);
 /** Chooses the tiles; *scratch_bytes is what a tile range needs. @return number of tiles, or 0 if a
  * size overflows */
 size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratch_bytes);
-/** As a matrix product, packed weights. A kernel of one place and stride 1 reads the image in place;
- * others gather columns in scratch. Source: ONNX Conv@1..22. */
+/** As a matrix product, packed weights, in the form that the plan chose. Source: ONNX Conv@1..22. */
 enum rdl_status rdl__k_conv_f32_portable(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_conv_f32_avx2(const struct rdl__kernel_call *call);
 enum rdl_status rdl__k_conv_f32_avx512(const struct rdl__kernel_call *call);

@@ -205,6 +205,77 @@ static void conv_pointwise_is_the_chain(void **state)
     test_each_isa(conv_pointwise_on);
 }
 
+/* Batch, channels in and out, in height and width, kernel height and width, stride, padding. */
+static struct conv conv_of(const int64_t s[9])
+{
+    struct conv c = {.p = {.window = {.in = {1, s[3], s[4]},
+                                      .out = {1, 1, 1},
+                                      .kernel = {1, s[5], s[6]},
+                                      .stride = {1, s[7], s[7]},
+                                      .dilation = {1, 1, 1},
+                                      .pad = {0, s[5] > 1 ? s[8] : 0, s[8]}},
+                           .batch = s[0],
+                           .groups = 1,
+                           .in_channels = s[1],
+                           .out_channels = s[2],
+                           .act = {RDL__K_ACT_RELU, 0, 0}}};
+    struct rdl__k_window *w = &c.p.window;
+    for (int d = 1; d < 3; d++)
+        w->out[d] = (w->in[d] + 2 * w->pad[d] - w->kernel[d]) / w->stride[d] + 1;
+    return c;
+}
+
+/* The shapes are of one form, with every instruction set. */
+static void conv_form_on(enum rdl__isa isa, enum rdl__k_conv_form form, const int64_t (*shapes)[9],
+                         size_t count)
+{
+    uint64_t seed = 12;
+    for (size_t i = 0; i < count; i++) {
+        struct conv c = conv_of(shapes[i]);
+        conv_make(&c, &seed);
+        conv_packed_check(&c, isa);
+        assert_int_equal(form, c.p.form);
+        conv_drop(&c);
+    }
+}
+
+/* Rows that slide: deeper than a pass, more channels than a tile, more rows than a tile holds, rows
+ * too wide or too deep for one, columns past the last vector, strides. */
+static void conv_slide_on(enum rdl__isa isa)
+{
+    static const int64_t shapes[][9] = {
+        {2, 70, 7, 4, 47, 3, 3, 1, 1},  {1, 3, 100, 9, 64, 3, 3, 2, 1},
+        {1, 2, 6, 90, 240, 5, 5, 1, 2}, {1, 600, 3, 1, 250, 1, 5, 1, 0},
+        {1, 40, 20, 5, 95, 3, 3, 3, 0}, {1, 1, 1, 3, 5000, 1, 9, 1, 4},
+    };
+    conv_form_on(isa, RDL__K_CONV_SLIDE, shapes, sizeof shapes / sizeof *shapes);
+}
+
+static void conv_slide_is_the_chain(void **state)
+{
+    (void)state;
+    test_each_isa(conv_slide_on);
+}
+
+/* Few places: one, of one image and of many; two and three in padded copies; windows far apart; more
+ * images than a tile takes. */
+static void conv_few_on(enum rdl__isa isa)
+{
+    static const int64_t shapes[][9] = {
+        {1, 50, 200, 1, 1, 1, 1, 1, 0}, {7, 9, 64, 1, 1, 1, 3, 1, 1},
+        {3, 16, 25, 1, 2, 1, 3, 1, 1},  {5, 1, 130, 1, 100, 1, 50, 25, 0},
+        {2, 6, 13, 1, 3, 1, 3, 1, 1},   {40, 200, 24, 3, 4, 5, 5, 1, 1},
+        {2, 8, 100, 4, 4, 4, 4, 1, 0},
+    };
+    conv_form_on(isa, RDL__K_CONV_FEW, shapes, sizeof shapes / sizeof *shapes);
+}
+
+static void conv_few_is_the_chain(void **state)
+{
+    (void)state;
+    test_each_isa(conv_few_on);
+}
+
 static void conv_depthwise_on(enum rdl__isa isa)
 {
     uint64_t seed = 9;
@@ -432,6 +503,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(conv_reference_is_the_chain),
         cmocka_unit_test(conv_packed_is_the_chain),
         cmocka_unit_test(conv_pointwise_is_the_chain),
+        cmocka_unit_test(conv_slide_is_the_chain),
+        cmocka_unit_test(conv_few_is_the_chain),
         cmocka_unit_test(conv_depthwise_is_the_chain),
         cmocka_unit_test(pool_reference_is_the_definition),
         cmocka_unit_test(pool_vectors_are_the_definition),

@@ -1,12 +1,15 @@
 /*
  * Convolution on the matrix product: rows are output channels, columns output places. The columns of
- * a tile are gathered into panels in scratch, or read where they lie if the kernel has one place.
+ * a tile are gathered into panels in scratch, or read where they lie if the kernel has one place. The
+ * other forms are in conv_slide.inc.h and conv_few.inc.h.
  */
 #ifndef RDL_KERNELS_CPU_TEMPLATE_CONV_INC_H
 #define RDL_KERNELS_CPU_TEMPLATE_CONV_INC_H
 
 #include "kernels/conv.h"
 #include "kernels/cpu/template/block.inc.h"
+#include "kernels/cpu/template/conv_few.inc.h"
+#include "kernels/cpu/template/conv_slide.inc.h"
 
 /* Where a panel's columns lie: pieces of output rows. */
 struct piece {
@@ -37,30 +40,20 @@ static inline int64_t conv_at(const struct rdl__k_window *w, int d, int64_t o, i
     return o * w->stride[d] - w->pad[d] + k * w->dilation[d];
 }
 
-/* dst[j] = row[j] */
-static inline void conv_copy(float *dst, const float *row, int64_t cols)
-{
-    int64_t j = 0;
-    for (; j + VF_LANES <= cols; j += VF_LANES)
-        vf_store(dst + j, vf_load(row + j));
-    if (j < cols)
-        vf_store_first(dst + j, vf_load_first(row + j, cols - j), cols - j);
-}
-
 /* dst[j] = row[x + j * stride], 0 outside [0, width). */
 static inline void conv_gather(float *dst, const float *row, int64_t x, int64_t stride,
                                int64_t width, int64_t cols)
 {
     const bool inside = x >= 0 && x + (cols - 1) * stride < width;
     if (stride == 1 && inside) {
-        conv_copy(dst, row + x, cols);
+        strip_copy(dst, row + x, cols);
     } else if (stride == 1) {
         const int64_t begin = x >= 0 ? 0 : -x < cols ? -x : cols;
         const int64_t end = x >= width ? begin : width - x < cols ? width - x : cols;
         for (int64_t j = 0; j < begin; j++)
             dst[j] = 0.0f;
         if (begin < end)
-            conv_copy(dst + begin, row + x + begin, end - begin);
+            strip_copy(dst + begin, row + x + begin, end - begin);
         for (int64_t j = end > begin ? end : begin; j < cols; j++)
             dst[j] = 0.0f;
     } else if (stride == 2 && cols == PANEL_COLS && x >= 0 && x + 2 * cols <= width) {
@@ -128,52 +121,13 @@ static bool conv_in_place(const struct rdl__k_window *w)
     return true;
 }
 
-/* Blocks of rows whose sums run side by side in conv_point. */
-#define POINT_BLOCKS 4
-
-/* Blocks [0, n) of mr rows of a product with one column: the rows lie in the lanes, which gives each
- * the same chain as product_run does, and 2 * VF_LANES times fewer operations. */
-static ALWAYS_INLINE void conv_point_blocks(const int n, const struct product *p, int64_t r,
-                                            int64_t mr)
+static void conv_columns(const struct rdl__kernel_call *call, const struct rdl__k_conv *p)
 {
-    vf acc[POINT_BLOCKS][ACT_ROW];
-    const float *a = p->a + r * p->depth;
-    const int64_t block = mr * p->depth;
-    UNROLL for (int i = 0; i < n; i++) acc[i][0] =
-        p->init != NULL ? vf_load_first(p->init + r + i * mr, mr) : vf_set1(0.0f);
-    for (int64_t k = 0; k < p->depth; k++) {
-        const vf b = vf_set1(p->b[k * p->b_row]);
-        UNROLL for (int i = 0; i < n; i++) acc[i][0] =
-            vf_fma(vf_load_first(a + i * block + k * mr, mr), b, acc[i][0]);
-    }
-    act_apply(p->act, n, 1, acc);
-    UNROLL for (int i = 0; i < n; i++) vf_store_first(p->c + r + i * mr, acc[i][0], mr);
-}
-
-static void conv_point_run(const struct product *p, int64_t r, int64_t mr, int64_t count)
-{
-    for (; count >= POINT_BLOCKS; count -= POINT_BLOCKS, r += POINT_BLOCKS * mr)
-        conv_point_blocks(POINT_BLOCKS, p, r, mr);
-    for (; count > 0; count--, r += mr)
-        conv_point_blocks(1, p, r, mr);
-}
-
-/* A product of one column whose rows of C are adjacent: an image of one place. */
-static void conv_point(const struct product *p)
-{
-    const struct gemm_split s = gemm_split(p->rows, GEMM_MR);
-    conv_point_run(p, 0, s.base + 1, s.more);
-    conv_point_run(p, s.more * (s.base + 1), s.base, s.even);
-}
-
-enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
-{
-    const struct rdl__k_conv *p = call->params;
     const struct rdl__k_window *w = &p->window;
     const int64_t plane = w->in[0] * w->in[1] * w->in[2];
     const int64_t places = w->out[0] * w->out[1] * w->out[2];
     const int64_t depth = p->in_channels * w->kernel[0] * w->kernel[1] * w->kernel[2];
-    const bool in_place = conv_in_place(w), point = in_place && places == 1;
+    const bool in_place = conv_in_place(w);
     const float *bias = call->bind[2];
     float *scratch = call->scratch;
     int64_t gathered = -1; /* the column tile that scratch holds */
@@ -188,7 +142,7 @@ enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
         const int64_t channel = matrix % p->groups * p->out_channels + row;
         /* Columns of whole panels that are read in place. */
         const int64_t direct = in_place ? cols / PANEL_COLS * PANEL_COLS : 0;
-        if (gathered != columns && !point) {
+        if (gathered != columns) {
             for (int64_t j = direct; j < cols; j += PANEL_COLS)
                 conv_panel(p, x, col + j, cols - j < PANEL_COLS ? cols - j : PANEL_COLS,
                            scratch + (j - direct) * depth);
@@ -210,10 +164,6 @@ enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
             .cols = direct,
             .depth = depth,
         };
-        if (point) {
-            conv_point(&product);
-            continue;
-        }
         if (direct > 0)
             product_run(&product);
         if (direct < cols) {
@@ -225,6 +175,17 @@ enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
             product_run(&product);
         }
     }
+}
+
+enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
+{
+    const struct rdl__k_conv *p = call->params;
+    if (p->form == RDL__K_CONV_SLIDE)
+        conv_slide(call, p);
+    else if (p->form == RDL__K_CONV_FEW)
+        conv_few(call, p);
+    else
+        conv_columns(call, p);
     return RDL_OK;
 }
 

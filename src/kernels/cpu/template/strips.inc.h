@@ -8,6 +8,37 @@
 #include "kernels/conv.h"
 #include "kernels/cpu/template/act.inc.h"
 
+/* dst[i] = row[i] for n elements. */
+static inline void strip_copy(float *dst, const float *row, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        vf_store(dst + i, vf_load(row + i));
+    if (i < n)
+        vf_store_first(dst + i, vf_load_first(row + i, n - i), n - i);
+}
+
+/* dst[i] = row[i * stride] for n elements. */
+static inline void strip_every(float *dst, const float *row, int64_t stride, int64_t n)
+{
+    int64_t i = 0;
+    /* Whole vectors end in front of the last element, behind which nothing may be read. */
+    for (; stride == 2 && i + VF_LANES < n; i += VF_LANES)
+        vf_store(dst + i, vf_even(vf_load(row + 2 * i), vf_load(row + 2 * i + VF_LANES)));
+    for (; i < n; i++)
+        dst[i] = row[i * stride];
+}
+
+/* Fills dst [0, begin) and [end, n), and perhaps what is between; n is a vector at least. */
+static inline void strip_fill(float *dst, float fill, int64_t begin, int64_t end, int64_t n)
+{
+    const vf value = vf_set1(fill);
+    for (int64_t i = 0; i < begin; i += VF_LANES)
+        vf_store(dst + (i < n - VF_LANES ? i : n - VF_LANES), value);
+    for (int64_t i = n; i > end; i -= VF_LANES)
+        vf_store(dst + (i > VF_LANES ? i - VF_LANES : 0), value);
+}
+
 /* One copied row, with `fill` outside the image; row is NULL if all of it is outside. */
 static void strip_row(const struct rdl__k_window *w, int64_t part, const float *row, float fill,
                       float *dst)
@@ -20,15 +51,14 @@ static void strip_row(const struct rdl__k_window *w, int64_t part, const float *
         int64_t end = shift >= w->in[2] ? 0 : (w->in[2] - shift + stride - 1) / stride;
         end = row == NULL ? 0 : end < part ? end : part;
         begin = begin < end ? begin : end;
-        for (int64_t i = 0; i < begin; i++)
-            dst[i] = fill;
-        if (stride == 1 && end > begin)
-            memcpy(dst + begin, row + begin + shift, (size_t)(end - begin) * sizeof *dst);
+        strip_fill(dst, fill, begin, end, part);
+        if (begin == end)
+            continue;
+        const float *from = row + begin * stride + shift;
+        if (stride == 1)
+            strip_copy(dst + begin, from, end - begin);
         else
-            for (int64_t i = begin; i < end; i++)
-                dst[i] = row[i * stride + shift];
-        for (int64_t i = end; i < part; i++)
-            dst[i] = fill;
+            strip_every(dst + begin, from, stride, end - begin);
     }
 }
 
