@@ -70,6 +70,7 @@ class _Caller(_Waiters):
                     function(future)
                 except Exception:
                     _log.exception("a callback of a run raised an exception")
+                del future, function  # or the last ones would live until the next come
 
 
 _loops = weakref.WeakKeyDictionary()

@@ -497,9 +497,12 @@ enum rdl_status rdl__devices_close_all(int64_t deadline_ns, struct rdl_error *er
 void rdl__device_after_fork(struct rdl__device *device)
 {
     const uint32_t state = rdl__load_seq_cst(&device->state);
-    if (!device->backend->survives_fork ||
-        (state != RDL__DEVICE_OPEN && state != RDL__DEVICE_CLOSING))
+    if (state != RDL__DEVICE_OPEN && state != RDL__DEVICE_CLOSING)
         return;
+    if (!device->backend->survives_fork) {
+        forget_shared(device); /* who asks for the device by name gets one of this process */
+        return;
+    }
     rdl__lanes_after_fork(device);
     rdl__memory_after_fork(device);
     if (state == RDL__DEVICE_OPEN)

@@ -115,6 +115,8 @@ static void open_world(struct world *world)
     const struct rdl_device_options lanes = {.size = sizeof lanes, .lanes = 16};
     assert_int_equal(rdl_device_open("cpu", &lanes, &world->cpu, NULL), RDL_OK);
     assert_int_equal(rdl_device_open("sim", &lanes, &world->sim, NULL), RDL_OK);
+    struct rdl_device shared; /* whose place a child gives to one of its own */
+    assert_int_equal(rdl_device_open("sim", NULL, &shared, NULL), RDL_OK);
     world->on_cpu = models_load("linear_8x8", world->cpu);
     world->on_sim = models_load("linear_8x8", world->sim);
     assert_int_equal(rdl_stream_open(world->cpu, RDL_NO_WAIT, NULL, &world->stream, NULL), RDL_OK);
