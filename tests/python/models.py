@@ -5,7 +5,7 @@ from a seed too: the one of the thread and the variant that they are for.
 """
 
 from dataclasses import dataclass
-from typing import Callable
+from collections.abc import Callable
 
 import numpy
 import onnx
