@@ -31,7 +31,11 @@ async def ask(job):
 
 def test_many_awaits_on_one_thread(device):
     """300 runs (sim: 60) awaited at once by one loop, each with its own data: all answers are
-    right. It takes no thread for a run: those of Python do not grow."""
+    right. It takes no thread for a run: those of Python do not grow.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when the end of a
+    run does not wake the loop.
+    """
     count = share(device, 300)
     jobs = jobs_on(device, count)
     threads = threading.active_count()
@@ -50,7 +54,10 @@ def test_many_awaits_on_one_thread(device):
 
 def test_the_loop_goes_on_while_a_run_lasts(device):
     """While a long run is awaited the loop turns: 10 short runs, awaited one after another, end
-    before it. Then it is cancelled, which the awaiting task gets as an error."""
+    before it. Then it is cancelled, which the awaiting task gets as an error.
+
+    Seen to fail when runs do not look at their token (cpu).
+    """
     (quick,) = jobs_on(device, 1)
     case = models.long_run()
     slow, inputs = raddle.load(case.data, device), case.inputs(0)
@@ -73,7 +80,10 @@ def test_the_loop_goes_on_while_a_run_lasts(device):
 def test_cancelled_task_cancels_its_run(device):
     """A task that awaits a long run is cancelled: so is the run, whose lane is free soon after;
     a neighbour that awaits a run of its own gets its answer. A time limit of asyncio does the
-    same."""
+    same.
+
+    Seen to fail when an await that is cancelled leaves the run.
+    """
     case = models.long_run()
     model, inputs = raddle.load(case.data, device), case.inputs(0)
     (job,) = jobs_on(device, 1)
@@ -106,7 +116,10 @@ def test_cancelled_task_cancels_its_run(device):
 
 def test_errors_reach_the_right_await(device):
     """Of 40 awaited runs every fourth has its time run out: it alone raises, the others are
-    right."""
+    right.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
+    """
     case = models.long_run()
     model, inputs = raddle.load(case.data, device), case.inputs(0)
     jobs = jobs_on(device, 40)
@@ -133,7 +146,10 @@ def test_errors_reach_the_right_await(device):
 def test_many_loops(device):
     """6 threads with a loop each, which await 20 runs each at the same time, three loops one
     after another in each thread: every loop gets its own answers. One future may be awaited by
-    two loops."""
+    two loops.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
+    """
     jobs = jobs_on(device, 120)
     shared = jobs[0].submit()
 
@@ -152,7 +168,10 @@ def test_many_loops(device):
 
 def test_callbacks_come_once_each(device):
     """100 futures with two callbacks each, and one that is added when the run has ended: each is
-    called once, with its own future, on a thread that may ask for the result."""
+    called once, with its own future, on a thread that may ask for the result.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
+    """
     jobs = jobs_on(device, 100)
     calls, lock = [], threading.Lock()
     futures = [job.submit() for job in jobs]

@@ -12,6 +12,9 @@ def test_linear(device_name, threads):
     process each (60 s). All calls end with the right answer. Calls a second, mean, p50 and p99 are
     printed (pytest -s); making models and inputs is outside of the time. Numbers are not judged:
     bench/ measures.
+
+    Seen to fail when the answers of all callers pass through one shared buffer (not with one
+    thread).
     """
     iterations = share(device_name, 50)
     report = run_program("benchmark_linear", device_name, threads, iterations, limit=60)

@@ -19,8 +19,12 @@ def jobs_on(device, count, case):
 
 
 def test_futures_dropped_while_running(device):
-    """100 submitted runs (sim: 20) of which every second future is dropped at once: the runs go
-    on into arrays given for them, and are right there; the futures that were kept are right too."""
+    """100 submitted runs (sim: 20) of which every second future is dropped at once: the runs go on
+    into arrays given for them, and are right there; the futures that were kept are right too.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when a submitted
+    run does not hold its inputs.
+    """
     jobs = jobs_on(device, share(device, 100), models.product_chain(64, 20))
     outputs = [numpy.zeros((64, 64), numpy.float32) for _ in jobs]
     kept = {}
@@ -40,9 +44,12 @@ def test_futures_dropped_while_running(device):
 
 
 def test_inputs_dropped_while_running(device):
-    """Inputs that the caller drops right after the submit, and whose memory Python would hand
-    out again, are held by the run: they are alive until it ends and then freed, and answers are
-    right."""
+    """Inputs that the caller drops right after the submit, and whose memory Python would hand out
+    again, are held by the run: they are alive until it ends and then freed, and answers are right.
+
+    Seen to fail when a submitted run does not hold its inputs; when what ended runs held is not let
+    go.
+    """
     jobs = jobs_on(device, 40, models.product_chain(96, 20))
 
     class Watched(numpy.ndarray):
@@ -75,8 +82,12 @@ def test_inputs_dropped_while_running(device):
 
 
 def test_model_dropped_while_running(device):
-    """A model whose last name goes while its submitted runs are under way: they end right, and
-    its memory is the device's again."""
+    """A model whose last name goes while its submitted runs are under way: they end right, and its
+    memory is the device's again.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when a submitted
+    run does not hold its inputs.
+    """
     before = in_use(device)
     jobs = jobs_on(device, 20, models.product_chain(128, 40))
     futures = [job.submit() for job in jobs]
@@ -111,8 +122,12 @@ def test_answers_outlive_model_and_device(device_name):
 
 def test_threads_end_with_streams_open(device):
     """31 threads end without closing the streams that they hold: the lanes stay leased, by the
-    objects and not by the threads; other threads use those streams; when the objects go the
-    lanes are free, all 31."""
+    objects and not by the threads; other threads use those streams; when the objects go the lanes
+    are free, all 31.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when every stream
+    says that its lane is 1.
+    """
     case = models.matmul(32, 32, 32)
     jobs = jobs_on(device, 31, case)
     streams = run_threads(31, lambda index: raddle.Stream(device, timeout=0))
@@ -133,7 +148,10 @@ def test_threads_end_with_streams_open(device):
 
 def test_thread_ends_inside_a_stream_context(device):
     """A thread ends by an exception inside `with raddle.stream(...)`: the stream is not in force
-    for others, and a thread that comes after starts with the default stream."""
+    for others, and a thread that comes after starts with the default stream.
+
+    Seen to fail when every stream says that its lane is 1.
+    """
     stream = raddle.Stream(device)
 
     def work():

@@ -36,6 +36,8 @@ def test_products(device, name, threads):
 
     2 and 4 threads x 20: batches (32, 64, 128) x (32, 128, 32); 128x64x128 with a transposed view
     as input; 64x128x64. Values, not shapes.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
     """
     case = CASES[name]()
     model = raddle.load(case.data, device)

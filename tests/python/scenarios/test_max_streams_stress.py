@@ -17,6 +17,9 @@ def test_thirty_one_threads(device):
     relu(a @ b) of 256^2: 8 threads x 100, then 31 x 100, then three rounds of 31 x 50 (sim: a
     fifth), each thread in a stream of its own. All 31 streams are held at once and have the lanes 1
     to 31; a 32nd is refused; all answers are right. Scaling is printed.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when every stream
+    says that its lane is 1.
     """
     case = models.matmul_relu(256)
     model = raddle.load(case.data, device)

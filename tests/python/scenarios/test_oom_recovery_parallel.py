@@ -44,6 +44,9 @@ def test_only_the_offender_fails(device_name, limit_by):
     their calls, all right (the origin is content with 90 %); join 30 s. The limit is given when the
     device is opened, or by set_memory_limit. Afterwards, without a limit, the offender's call is
     right too.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when the limit is
+    not looked at.
     """
     limit = 24 * MIB
     with raddle.Device(
@@ -79,6 +82,9 @@ def test_held_memory(device):
     device's on every device), and the limit leaves no room for a fifth, which is refused in its
     time. 4 threads x 30 calls are right before and after the memory is released, and then a fifth
     fits.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when weights of a
+    closed model are not freed; when the limit is not looked at.
     """
     jobs = jobs_on(device, 4)
     check_distinct(jobs)
@@ -99,7 +105,10 @@ def test_held_memory(device):
 
 
 def test_waiting_for_memory_that_another_releases(device):
-    """A load that finds no room waits, and goes on when another model is dropped."""
+    """A load that finds no room waits, and goes on when another model is dropped.
+
+    Seen to fail when the weights of a closed model are not freed.
+    """
     held = held_model(device, 0, 16)
     raddle.set_memory_limit(in_use(device) + 4 * MIB, device)
     crew = Threads(1, lambda _: held_model(device, 1, 16, timeout=20))
@@ -116,6 +125,9 @@ def test_cycles_give_all_back(device):
     Three cycles of 8 x 4 MiB held while 4 threads make 20 calls each (sim: 4): after each, memory
     in use is what it was, to the byte (the origin warns of 50 MB), and after the caches are emptied
     so is what is reserved.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when the weights of
+    a closed model are not freed.
     """
     jobs = jobs_on(device, 4)
     check_distinct(jobs)

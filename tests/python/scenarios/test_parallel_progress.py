@@ -9,7 +9,10 @@ import raddle
 
 def test_calls_hold_distinct_lanes_at_the_same_time(device):
     """4 threads make long calls without a stream of their own. At one moment all four hold a
-    lane; none has ended by then. All answers are right."""
+    lane; none has ended by then. All answers are right.
+
+    Seen to fail when runs take a lock of all runs.
+    """
     case = models.product_chain(256, 100)
     model = raddle.load(case.data, device)
     jobs = [Job(model, case, thread, variants=1) for thread in range(4)]
@@ -35,7 +38,10 @@ def test_calls_hold_distinct_lanes_at_the_same_time(device):
 
 def test_a_short_call_ends_during_a_long_one(device):
     """Short calls are begun after a long one and end while it lasts: calls do not queue behind each
-    other. The long one is ended by a token then."""
+    other. The long one is ended by a token then.
+
+    Seen to fail when runs take a lock of all runs.
+    """
     long, short = models.long_run(), models.matmul(64, 64, 64)
     slow, inputs = raddle.load(long.data, device), long.inputs(0)
     quick, token = Job(raddle.load(short.data, device), short, 1), raddle.CancelToken()

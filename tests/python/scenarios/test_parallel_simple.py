@@ -8,7 +8,10 @@ import raddle
 
 
 def test_add_alone(device):
-    """Scenario 2, Simple Parallel, its first part: a + b on 10x10, whose answer is exact."""
+    """Scenario 2, Simple Parallel, its first part: a + b on 10x10, whose answer is exact.
+
+    Seen to fail when the first element of every answer is off by 0.001.
+    """
     case = models.add(10, 10)
     job = Job(raddle.load(case.data, device), case, 0)
     assert run_job(job, 5) == 5
@@ -23,6 +26,8 @@ def test_matmul(device, threads):
 
     2 and 4 threads with 5 products of 64^2 each; every answer within the tolerance and with the
     bits of the sequential run.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
     """
     case = models.matmul(64, 64, 64)
     model = raddle.load(case.data, device)

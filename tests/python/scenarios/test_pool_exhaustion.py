@@ -13,7 +13,10 @@ LANES, MORE = 31, 9  # leasable lanes, and takers beyond them: 40 as in the orig
 
 def test_without_waiting_exactly_the_lanes_succeed(device):
     """40 threads ask at once with timeout 0, and hold what they get until all have asked: 31 get
-    a stream, 31 distinct lanes, and 9 BusyError. Three rounds."""
+    a stream, 31 distinct lanes, and 9 BusyError. Three rounds.
+
+    Seen to fail when every stream says that its lane is 1.
+    """
     for _ in range(3):
         asked = threading.Barrier(LANES + MORE)
 
@@ -36,7 +39,10 @@ def test_without_waiting_exactly_the_lanes_succeed(device):
 
 def test_waiting_all_succeed(device):
     """40 threads ask without a limit of time: 31 hold a lane until the other 9 are seen to wait;
-    then all get one."""
+    then all get one.
+
+    Seen to fail when every stream says that its lane is 1.
+    """
     go, got = threading.Event(), []
 
     def work(_):
@@ -54,7 +60,10 @@ def test_waiting_all_succeed(device):
 
 def test_waiting_in_order(device_name):
     """With the only lane held, 9 threads come to wait, one after another (each is seen to wait
-    before the next comes): they are served in that order."""
+    before the next comes): they are served in that order.
+
+    Seen to fail when lanes go to the newest waiter.
+    """
     with raddle.Device(device_name, lanes=2) as device:
         order = []
         held = raddle.Stream(device)
@@ -79,7 +88,10 @@ def test_waiting_in_order(device_name):
 def test_waiting_for_a_time(device, timeout):
     """With all lanes held, 9 threads that wait for a time get DeadlineError, not before the time
     has passed; the lanes are then given back, and 9 more threads that wait for a time all
-    succeed."""
+    succeed.
+
+    Seen to fail when closing a stream keeps its lane.
+    """
     held = [raddle.Stream(device, timeout=0) for _ in range(LANES)]
 
     def refused(_):

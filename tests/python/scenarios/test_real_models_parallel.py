@@ -19,6 +19,8 @@ def test_two_threads(device, name, kind):
 
     2 threads x 20: MLP 256-512-512-256, batch 4; Conv1d 1-64-64-1 of kernel 3 on (4, 1, 1024). One
     model for both threads, and a model for each. All answers are right; one attempt.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
     """
     case = CASES[name]()
     loaded = [raddle.load(case.data, device) for _ in range(1 if kind == "shared" else 2)]
@@ -27,7 +29,10 @@ def test_two_threads(device, name, kind):
 
 def test_eight_threads_mixed(device):
     """Scenario 7, Real Models, the mixed case (which the origin leaves out): 8 threads x 20
-    calls of four shared models, two threads each."""
+    calls of four shared models, two threads each.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
+    """
     cases = [
         models.mlp([256, 512, 512, 256], 4),
         models.conv1d([1, 16, 1], 3, 4, 256),

@@ -14,6 +14,9 @@ def test_threads_get_streams_of_their_own(device):
     and make one call in it (10 s): their lanes are distinct and not 0, each sees its own stream in
     force and main still the default one, both answers are right. When the streams are closed no
     lane is held.
+
+    Seen to fail when the answers of all callers pass through one shared buffer; when every stream
+    says that its lane is 1.
     """
     case = models.add(10, 10)
     model = raddle.load(case.data, device)
@@ -45,7 +48,10 @@ def test_threads_get_streams_of_their_own(device):
 
 def test_a_call_uses_the_lane_of_its_stream(device_name):
     """With every lane held as a stream, a call outside of them finds none, and calls in them go
-    on."""
+    on.
+
+    Seen to fail when every stream says that its lane is 1.
+    """
     case = models.add(10, 10)
     with raddle.Device(device_name, lanes=3) as device:
         job = Job(raddle.load(case.data, device), case, 0)

@@ -14,6 +14,8 @@ def test_matmul_relu(device, threads, iterations, size):
 
     relu(a @ b): 8 threads x 100 at 256^2, 16 x 50 at 256^2, 4 x 20 at 1024^2 (sim: a fifth of the
     calls). All answers are right, and their number.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
     """
     case = models.matmul_relu(size)
     model = raddle.load(case.data, device)

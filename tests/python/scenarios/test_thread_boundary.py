@@ -10,6 +10,8 @@ def test_shared_linear(device_name, threads):
 
     One shared Linear 256 -> 256, batch 4; 2 to 8 threads with 10 calls each, a fresh process each
     (60 s). All answers are right, and the process ends with 0.
+
+    Seen to fail when the answers of all callers pass through one shared buffer.
     """
     report = run_program("thread_boundary", device_name, threads, limit=60)
     assert report == {"right": [10] * threads}
