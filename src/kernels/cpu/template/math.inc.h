@@ -88,7 +88,8 @@ static inline vf vf_log(vf x)
 {
     /* Numbers below the smallest normal one are made larger by 2^23 first. */
     const vi tiny = x < vf_set1(0x1p-126f);
-    const vi bits = (vi)vf_select(tiny, x * vf_set1(0x1p23f), x);
+    /* Without the sign, or the subtraction below overflows; negative numbers are replaced at the end. */
+    const vi bits = (vi)vf_select(tiny, x * vf_set1(0x1p23f), x) & 0x7fffffff;
     /* The mantissa in [sqrt(1/2), sqrt(2)), the rest a power of two. */
     const vi exponent = (bits - 0x3f3504f3) >> 23;
     const vf m = (vf)(bits - (exponent << 23)), one = vf_set1(1.0f);
