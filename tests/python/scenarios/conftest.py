@@ -1,5 +1,9 @@
 """What all scenarios share: the devices, the tiers, and a time limit for each test.
 
+The numbered scenarios have the threads, calls and sizes of the test suite of an earlier system,
+"the origin", which mostly counted calls; here answers are checked (support.py). "Seen to fail when"
+names what was broken once, in the library or the package, to see the test fail.
+
 A file is run as a process of its own: `python -m pytest -q FILE`. A test that takes longer than its
 limit (marker ``limit(seconds)``, LIMIT unless said) ends the process with the stacks of all
 threads. There is no retry and no skip. Tests marked ``full`` are left out unless

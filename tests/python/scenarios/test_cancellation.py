@@ -114,7 +114,10 @@ def test_future_is_cancelled(device):
 @pytest.mark.parametrize("how", ["run", "submit"])
 def test_deadline_ends_a_run_under_way(device, how):
     """A long run with 0.1 s ends with DeadlineError, not before that and long before its own
-    end; the next call is right."""
+    end; the next call is right.
+
+    Seen to fail when runs ignore their deadline.
+    """
     (model, inputs), job = long_run(device), short_job(device)
     start = time.monotonic()
     with pytest.raises(raddle.DeadlineError):
@@ -128,7 +131,10 @@ def test_deadline_ends_a_run_under_way(device, how):
 
 
 def test_timeout_of_result_leaves_the_run(device):
-    """`result` gives up after its time, and the run goes on: asked again it has the answer."""
+    """`result` gives up after its time, and the run goes on: asked again it has the answer.
+
+    Seen to fail when a result that gives up cancels the run.
+    """
     case, job = models.product_chain(256, 100), short_job(device)
     long = Job(raddle.load(case.data, device), case, 0, variants=1)
     future = long.submit()
@@ -141,7 +147,10 @@ def test_timeout_of_result_leaves_the_run(device):
 
 def test_closing_a_device_ends_its_runs(device_name):
     """A device is closed while 3 threads are in long runs: they end with an error that says so,
-    each of them, and the close returns in time."""
+    each of them, and the close returns in time.
+
+    Seen to fail when closing a device does not stop its runs.
+    """
     device = raddle.Device(device_name, lanes=8)
     model, inputs = long_run(device)
 
@@ -160,7 +169,10 @@ def test_closing_a_device_ends_its_runs(device_name):
 
 def test_closing_a_model_lets_its_runs_end(device):
     """A model is closed while 4 threads run it: calls under way end with right answers, later
-    ones with ClosedError; its memory is free then."""
+    ones with ClosedError; its memory is free then.
+
+    Seen to fail when closing a model does nothing.
+    """
     case = models.product_chain(256, 30)
     before = in_use(device)
     model = raddle.load(case.data, device)

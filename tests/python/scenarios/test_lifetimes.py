@@ -102,7 +102,10 @@ def test_model_dropped_while_running(device):
 
 
 def test_answers_outlive_model_and_device(device_name):
-    """Answers stay as they are when model and device are closed and gone."""
+    """Answers stay as they are when model and device are closed and gone.
+
+    Seen to fail when an answer does not hold its memory.
+    """
     case = models.linear(64, 64, 8)
     device = raddle.Device(device_name, lanes=4)
     model = raddle.load(case.data, device)
