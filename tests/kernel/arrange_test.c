@@ -713,7 +713,8 @@ static void blocks_move_into_channels_and_back(void **state)
 /* A permutation of three dimensions against the definition. */
 static void transpose_case(enum rdl_dtype dtype, const int dims[3], const int perm[3])
 {
-    const size_t size = rdl_dtype_size(dtype), count = (size_t)(dims[0] * dims[1] * dims[2]);
+    const size_t size = rdl_dtype_size(dtype),
+                 count = (size_t)dims[0] * (size_t)dims[1] * (size_t)dims[2];
     uint64_t seed = 7;
     unsigned char *x = test_memory(count * size, size);
     for (size_t i = 0; i < count * size; i++)

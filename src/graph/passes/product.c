@@ -82,7 +82,7 @@ enum rdl_status rdl__fuse_products(struct rdl__graph *graph,
         if (node->activation.kind != RDL__ACT_NONE ||
             (!rdl__node_is(node, "Mul") && !rdl__node_is(node, "Div")))
             continue;
-        struct rdl__attr attr = {.name = NULL};
+        struct rdl__attr attr = {.name = NULL, .type = RDL__ATTR_FLOAT};
         const int32_t x = match(graph, facts, node, &attr);
         /* A constant [1] would give a scalar x a dimension. */
         if (x == RDL__NO_VALUE || facts[x].dtype != RDL_F32 || facts[x].min_rank == 0)

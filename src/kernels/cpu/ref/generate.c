@@ -20,6 +20,7 @@ size_t rdl__k_range_plan(struct rdl__k_range *params, int64_t count)
     return tiles_of(count, TILE_ELEMS);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): type declares */
 #define RANGE(dtype, type, wide)                                                                   \
     case RDL_##dtype: {                                                                            \
         type *out = call->bind[2];                                                                 \
@@ -28,6 +29,7 @@ size_t rdl__k_range_plan(struct rdl__k_range *params, int64_t count)
         for (int64_t i = at; i < end; i++)                                                         \
             out[i] = (type)(start + (wide)i * delta);                                              \
     } break;
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 enum rdl_status rdl__k_range(const struct rdl__kernel_call *call)
 {
