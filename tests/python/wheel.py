@@ -4,6 +4,7 @@ Prints TAP. The wheel must be for all CPython from 3.11 on, and must bring the c
 """
 
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,7 @@ class Environment:
 
     def installs(self):
         # A copy, as a newcomer has it: no builds lie in it.
-        run("git", "clone", "-q", self.source, self.folder / "source")
+        shutil.copytree(self.source, self.folder / "source", ignore=shutil.ignore_patterns("build", ".*"))
         pip = (self.python, "-m", "pip", "--disable-pip-version-check", "-q")
         run(*pip, "wheel", "--no-deps", "-w", self.folder / "wheels", ".", cwd=self.folder / "source")
         (wheel,) = (self.folder / "wheels").iterdir()
