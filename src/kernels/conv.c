@@ -123,8 +123,7 @@ static bool is_flat(const struct rdl__k_window *w)
 /* Floats of scratch to bytes, with the table of `depth` offsets before them. */
 static size_t table_and(int64_t depth, int64_t floats)
 {
-    const int64_t table = ceil_div(depth, RDL__K_CONV_TABLE) * RDL__K_CONV_TABLE;
-    return (size_t)(table + floats) * sizeof(float);
+    return (size_t)(rdl__k_conv_table_floats(depth) + floats) * sizeof(float);
 }
 
 /* Whether a vector of output channels is fuller than one of output places: the blocks of channels

@@ -58,8 +58,12 @@ struct rdl__k_conv {
     bool copied;                      /* few: which is a padded copy */
 };
 
-/* Offsets of the table at the head of the scratch of slide and few are rounded up to so many. */
-#define RDL__K_CONV_TABLE 16
+/** Floats that the table at the head of the scratch of slide and few takes: an offset for each of `depth`
+ * elements of a column, rounded up to whole cache lines. */
+static inline int64_t rdl__k_conv_table_floats(int64_t depth)
+{
+    return (depth + 15) / 16 * 16;
+}
 
 /** Input rows that `rows` output rows see, padding included. */
 static inline int64_t rdl__k_conv_slab_rows(const struct rdl__k_window *w, int64_t rows)

@@ -185,7 +185,7 @@ static void conv_few(const struct rdl__kernel_call *call, const struct rdl__k_co
     const int64_t copied = p->in_channels * p->read[0] * p->read[1] * p->read[2];
     const float *bias = call->bind[2];
     int32_t *table = call->scratch;
-    float *slab = (float *)call->scratch + conv_table_floats(depth);
+    float *slab = (float *)call->scratch + rdl__k_conv_table_floats(depth);
     few_table(p, table);
     for (size_t t = call->tile_begin; t < call->tile_end; t++) {
         const int64_t row = (int64_t)t % p->row_tiles * p->tile_rows;

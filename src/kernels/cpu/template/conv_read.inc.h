@@ -9,12 +9,6 @@
 #include "kernels/cpu/template/block.inc.h"
 #include "kernels/cpu/template/strips.inc.h"
 
-/* Floats of scratch that the table of a column takes. */
-static inline int64_t conv_table_floats(int64_t depth)
-{
-    return (depth + RDL__K_CONV_TABLE - 1) / RDL__K_CONV_TABLE * RDL__K_CONV_TABLE;
-}
-
 /* The first `taps` offsets are those of one channel; the others' follow, `channel` floats further
  * each. */
 static void conv_table_repeat(int32_t *table, int64_t taps, int64_t channels, int32_t channel)

@@ -194,7 +194,7 @@ static void conv_slide(const struct rdl__kernel_call *call, const struct rdl__k_
     const int64_t channel = rdl__k_conv_slab_rows(w, p->strips.rows) * copied;
     const float *bias = call->bind[2];
     int32_t *table = call->scratch;
-    float *slab = (float *)call->scratch + conv_table_floats(depth);
+    float *slab = (float *)call->scratch + rdl__k_conv_table_floats(depth);
     slide_table(p, channel, table);
     for (size_t t = call->tile_begin; t < call->tile_end; t++) {
         const int64_t row = (int64_t)t % p->row_tiles * p->tile_rows;
