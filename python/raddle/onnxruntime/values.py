@@ -11,27 +11,9 @@ _TYPES = {
     "float64": "double",
     "float16": "float16",
     "bfloat16": "bfloat16",
-    "string": "string",
-    "object": "string",
 }
-_ELEMENT_TYPES = {
-    "float32": 1,
-    "uint8": 2,
-    "int8": 3,
-    "uint16": 4,
-    "int16": 5,
-    "int32": 6,
-    "int64": 7,
-    "string": 8,
-    "object": 8,
-    "bool": 9,
-    "float16": 10,
-    "float64": 11,
-    "uint32": 12,
-    "uint64": 13,
-    "bfloat16": 16,
-}
-_NUMPY_TYPES = {number: name for name, number in _ELEMENT_TYPES.items() if name != "string"}
+# The library's numbers of data types are those of ONNX.
+_ELEMENT_TYPES = {name: number for number, name in _core._DTYPES.items()}
 
 
 def type_name(kind, dtype):
@@ -62,7 +44,7 @@ class OrtValue:
     def ortvalue_from_shape_and_type(shape, element_type, device_type="cpu", device_id=0):
         _host_only(device_type)
         if isinstance(element_type, int):
-            element_type = _NUMPY_TYPES[element_type]
+            element_type = _core._DTYPES[element_type]
         return OrtValue(numpy.empty(shape, element_type))
 
     @staticmethod
@@ -119,7 +101,7 @@ class OrtValue:
 def _array_at(pointer, element_type, shape):
     """An array over memory of the caller's, which stays the caller's."""
     if isinstance(element_type, int):
-        element_type = _NUMPY_TYPES[element_type]
+        element_type = _core._DTYPES[element_type]
     dtype = numpy.dtype(element_type)
     size = int(numpy.prod(shape, dtype=numpy.int64)) * dtype.itemsize
     memory = (ctypes.c_char * size).from_address(pointer)

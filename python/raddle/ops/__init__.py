@@ -16,29 +16,15 @@ from collections import OrderedDict
 
 import numpy
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from .. import _core
 
 __all__ = ["call"]
 
 _CACHE_SIZE = 512
-_ELEMENT_TYPES = {
-    "float32": TensorProto.FLOAT,
-    "float64": TensorProto.DOUBLE,
-    "float16": TensorProto.FLOAT16,
-    "bfloat16": TensorProto.BFLOAT16,
-    "int8": TensorProto.INT8,
-    "int16": TensorProto.INT16,
-    "int32": TensorProto.INT32,
-    "int64": TensorProto.INT64,
-    "uint8": TensorProto.UINT8,
-    "uint16": TensorProto.UINT16,
-    "uint32": TensorProto.UINT32,
-    "uint64": TensorProto.UINT64,
-    "bool": TensorProto.BOOL,
-}
-
+# The library's numbers of data types are those of ONNX.
+_ELEMENT_TYPES = {name: number for number, name in _core._DTYPES.items() if name != "string"}
 _KIND = onnx.defs.OpSchema.AttrType
 _CONVERT = {
     _KIND.FLOAT: float,
