@@ -64,10 +64,9 @@ cdef class _Arguments:
     cdef int set_input(self, size_t index, object given, Port port) except -1:
         try:
             self.inputs[index] = self.value_of(given, port._kind, port._dtype)
-        except Error as exception:
-            raise _exception(_status_of(exception), f"input {port.name!r}: {exception}") from None
-        except (TypeError, ValueError, BufferError) as exception:
-            raise type(exception)(f"input {port.name!r}: {exception}") from None
+        except (Error, TypeError, ValueError, BufferError) as exception:
+            exception.args = (f"input {port.name!r}: {exception}",)
+            raise
         return 0
 
     cdef int set_output(self, size_t index, object given, Port port) except -1:
@@ -212,13 +211,6 @@ cdef class _Arguments:
             raise _exception(RDL_ERR_SHAPE, f"output {port.name!r} has shape {list(shape)}, the array "
                                             f"given for it {list(wanted)}")
         return given
-
-
-cdef rdl_status _status_of(exception):
-    for status, kind in _errors.items():
-        if kind is type(exception):
-            return <rdl_status><int>status
-    return RDL_ERR_INTERNAL
 
 
 cdef bint _is_lendable(const Py_buffer *view) noexcept nogil:

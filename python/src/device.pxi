@@ -129,9 +129,8 @@ def synchronize(device=None, timeout=None):
     while True:
         with nogil:
             status = rdl_device_synchronize(on._handle, _slice(deadline), NULL, &error)
-        if status != RDL_ERR_DEADLINE or rdl_now_ns() >= deadline:
+        if not _goes_on(status, deadline):
             break
-        PyErr_CheckSignals()
     _check(status, &error)
 
 
@@ -207,9 +206,8 @@ cdef class Stream:
             with nogil:
                 status = rdl_stream_open(self.device._handle, _slice(deadline) if deadline else 0,
                                          NULL, &self._handle, &error)
-            if status != RDL_ERR_DEADLINE or rdl_now_ns() >= deadline:
+            if not _goes_on(status, deadline):
                 break
-            PyErr_CheckSignals()
         _check(status, &error)
 
     def __dealloc__(self):
@@ -249,9 +247,8 @@ cdef class Stream:
         while True:
             with nogil:
                 status = rdl_stream_synchronize(self._handle, _slice(deadline), NULL, &error)
-            if status != RDL_ERR_DEADLINE or rdl_now_ns() >= deadline:
+            if not _goes_on(status, deadline):
                 break
-            PyErr_CheckSignals()
         _check(status, &error)
 
     def record_event(self, event=None):
@@ -333,9 +330,8 @@ cdef class Event:
         while True:
             with nogil:
                 status = rdl_event_synchronize(self._handle, _slice(deadline), NULL, &error)
-            if status != RDL_ERR_DEADLINE or rdl_now_ns() >= deadline:
+            if not _goes_on(status, deadline):
                 break
-            PyErr_CheckSignals()
         _check(status, &error)
 
     def elapsed_time(self, Event end not None):

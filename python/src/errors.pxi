@@ -167,6 +167,14 @@ cdef int64_t _slice(int64_t deadline) noexcept nogil:
     return deadline if deadline < end else end
 
 
+cdef bint _goes_on(rdl_status status, int64_t deadline) except -1:
+    """Whether a wait that ended with its slice has more slices; handles Python's signals in between."""
+    if status != RDL_ERR_DEADLINE or rdl_now_ns() >= deadline:
+        return False
+    PyErr_CheckSignals()
+    return True
+
+
 def version():
     """The library's version, e.g. ``"0.1.0"``."""
     number = rdl_version()
