@@ -8,6 +8,7 @@ import time
 
 import numpy
 import pytest
+from crew import run_threads
 
 import raddle
 
@@ -39,13 +40,9 @@ def test_results_are_those_of_calls(model):
 
 
 def test_a_result_can_be_taken_by_many_threads(model):
-    wanted, future, found = model(inputs(1)), model.submit([inputs(1)]), []
-    threads = [threading.Thread(target=lambda: found.append(future.result()[0])) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8 and all(numpy.array_equal(one, wanted) for one in found)
+    wanted, future = model(inputs(1)), model.submit([inputs(1)])
+    found = run_threads(8, lambda _: future.result()[0])
+    assert all(numpy.array_equal(one, wanted) for one in found)
 
 
 def test_a_result_goes_where_the_caller_says(model):
@@ -164,11 +161,7 @@ def test_each_event_loop_hears_of_its_own(model):
                 failures.append(seed)
 
     wanted = [model(inputs(seed)) for seed in range(8)]
-    threads = [threading.Thread(target=serve, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads(8, serve)
     assert not failures
 
 

@@ -9,6 +9,7 @@ import warnings
 import numpy
 import onnxruntime
 import pytest
+from crew import run_threads
 
 from raddle import onnxruntime as door
 
@@ -196,9 +197,5 @@ def test_one_session_from_many_threads(feed):
             if not all(map(numpy.array_equal, session.run(None, feeds[n]), wanted[n])):
                 wrong.append(n)
 
-    threads = [threading.Thread(target=serve, args=(n,)) for n in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads(16, serve)
     assert not wrong

@@ -1,9 +1,8 @@
 """Operators called eagerly, and linear algebra, from one thread and from many."""
 
-import threading
-
 import numpy
 import pytest
+from crew import run_threads
 
 import raddle
 from raddle.ops import linalg
@@ -56,20 +55,15 @@ def test_operators_from_many_threads(random):
     """Threads share the models that calls compile; each has data and shapes of its own."""
     cases = [random.standard_normal((n + 1, 6), "float32") for n in range(12)]
     wanted = [(numpy.maximum(x, 0), x.T) for x in cases]
-    wrong, start = [], threading.Barrier(12)
+    wrong = []
 
     def serve(n):
-        start.wait()
         for _ in range(30):
             found = raddle.ops.Relu(cases[n]), raddle.ops.Transpose(cases[n], perm=[1, 0])
             if not all(map(numpy.array_equal, found, wanted[n])):
                 wrong.append(n)
 
-    threads = [threading.Thread(target=serve, args=(n,)) for n in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads(12, serve)
     assert not wrong
 
 
@@ -125,17 +119,12 @@ def test_linear_algebra_from_many_threads(random):
     """Sizes at which OpenBLAS shares buffers among callers in its build without locks, which is found by this."""
     cases = [random.standard_normal((192, 192)) + 192 * numpy.eye(192) for _ in range(8)]
     wanted = [linalg.inv(a) for a in cases]
-    wrong, start = [], threading.Barrier(8)
+    wrong = []
 
     def serve(n):
-        start.wait()
         for _ in range(20):
             if not numpy.array_equal(linalg.inv(cases[n]), wanted[n]):
                 wrong.append(n)
 
-    threads = [threading.Thread(target=serve, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads(8, serve)
     assert not wrong

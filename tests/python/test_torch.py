@@ -1,10 +1,10 @@
 """PyTorch's modules on Raddle. For an environment that has torch, onnxscript and the wheel (make test-torch)."""
 
-import threading
 import warnings
 
 import pytest
 import torch
+from crew import run_threads
 from torch import nn
 
 import raddle
@@ -80,21 +80,16 @@ def near(a, b):
 
 def from_threads(call, data, wanted):
     """Each of 8 threads has data of its own; each answer is near PyTorch's, and the bits of a call alone."""
-    alone, wrong, start = [call(x).clone() for x in data], [], threading.Barrier(8)
+    alone, wrong = [call(x).clone() for x in data], []
 
     def serve(n):
         with torch.no_grad():
-            start.wait()
             for _ in range(20):
                 found = call(data[n])
                 if not torch.equal(found, alone[n]):
                     wrong.append(n)
 
-    threads = [threading.Thread(target=serve, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads(8, serve)
     assert not wrong
     for found, expected in zip(alone, wanted):
         near(found, expected)
