@@ -190,7 +190,7 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_model_get_stats(struct rdl_model model
 
 /**
  * Called once when a submitted run has ended, on a thread of the worker pool and under no lock. It may
- * submit, cancel and close, but not wait (RDL_ERR_STATE).
+ * submit, cancel and close, but not wait (RDL_ERR_STATE). While it runs, its thread does nothing else.
  */
 typedef void (*rdl_run_callback)(struct rdl_request request, enum rdl_status status, void *user);
 
@@ -233,7 +233,8 @@ RDL_API RDL_NODISCARD enum rdl_status rdl_request_wait(struct rdl_request reques
 /** Whether the request has ended: *out. @return RDL_ERR_CLOSED, RDL_ERR_FORKED. Thread: any. */
 RDL_API RDL_NODISCARD enum rdl_status rdl_request_done(struct rdl_request request, bool *out);
 
-/** Asks the run to end early, with RDL_ERR_CANCELLED; it may have ended already. Thread: any. */
+/** Asks the run to end early, with RDL_ERR_CANCELLED, at once if it has not begun; it may have ended
+ * already. Thread: any. */
 RDL_API void rdl_request_cancel(struct rdl_request request);
 
 /** Gives the handle back; the run goes on, and its results go with it if nobody took them. Harmless

@@ -2,7 +2,7 @@
  * Submitted runs.
  *
  * A request owns what its run uses: references to inputs and outputs, copies of the arrays, a cancel
- * token that follows the caller's. The worker that runs it holds a pin from the submit on, so the
+ * token that follows the caller's. The thread that runs it holds a pin from the submit on, so the
  * request lives until the run has ended, whether or not its handle is closed. `lock` guards the end: who
  * waits lists a parker under it; the worker sets `done` under it and wakes them all. Results are written
  * before `done` and read after it.
@@ -80,10 +80,17 @@ static void unpin(struct request *request)
 
 /* ------------------------------------------------------------------------------------- the worker */
 
+static enum rdl_status run_unless_over(struct request *request)
+{
+    const enum rdl_status over = rdl__task_over(&request->task);
+    return over == RDL_OK ? rdl__run(&request->run, &request->error)
+                          : rdl__fail(&request->error, over, "run: %s", rdl_status_text(over));
+}
+
 static void run_request(struct rdl__task *task)
 {
     struct request *request = (struct request *)(void *)task;
-    const enum rdl_status status = rdl__run(&request->run, &request->error);
+    const enum rdl_status status = run_unless_over(request);
     if (rdl__fork_epoch() != request->epoch)
         return; /* forked in the output allocator: this is the child, where requests are forgotten */
     request->error.status = status;
@@ -138,6 +145,8 @@ static enum rdl_status enqueue(struct request *request, struct rdl__device *devi
                                struct rdl_request *out, struct rdl_error *error)
 {
     request->task.run = run_request;
+    request->task.deadline_ns = request->run.deadline_ns;
+    request->task.cancel = request->cancel;
     /* The pin is the worker's: a closing device may close the handle at once. */
     enum rdl_status status = rdl__handle_open_pinned(&requests, request, device, &request->id);
     if (status != RDL_OK) {

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "os/fork.h"
 #include "runtime/lifecycle.h"
 
 static struct rdl__lock links_lock = RDL__LOCK_INIT(RDL__RANK_CANCEL);
@@ -14,7 +15,18 @@ struct rdl_cancel {
     _Atomic bool requested;      /* set once, under links_lock; read by any */
     struct rdl_cancel *followed; /* a reference is held; NULL: none */
     struct rdl__cancel_node *nodes RDL_GUARDED_BY(&links_lock);
+    uint32_t
+        epoch RDL_GUARDED_BY(&links_lock); /* nodes of another one are gone: a parent's waiters */
 };
+
+static struct rdl__cancel_node **nodes_locked(struct rdl_cancel *cancel) RDL_REQUIRES(links_lock)
+{
+    if (cancel->epoch != rdl__fork_epoch()) {
+        cancel->epoch = rdl__fork_epoch();
+        cancel->nodes = NULL;
+    }
+    return &cancel->nodes;
+}
 
 enum rdl_status rdl__cancel_new_following(struct rdl_cancel *followed, struct rdl_cancel **out,
                                           struct rdl_error *error)
@@ -42,7 +54,7 @@ void rdl_cancel_request(struct rdl_cancel *cancel)
     rdl__lock_acquire(&links_lock);
     /* pairs with the acquire in rdl_cancel_requested: what the canceller wrote before is seen */
     rdl__store_release(&cancel->requested, true);
-    for (struct rdl__cancel_node *node = cancel->nodes; node != NULL; node = node->next)
+    for (struct rdl__cancel_node *node = *nodes_locked(cancel); node != NULL; node = node->next)
         rdl__park_wake(node->park);
     rdl__lock_release(&links_lock);
 }
@@ -77,17 +89,18 @@ void rdl_cancel_release(struct rdl_cancel *cancel)
 static void list_locked(struct rdl_cancel *cancel, struct rdl__cancel_node *node,
                         struct rdl__park *park) RDL_REQUIRES(links_lock)
 {
-    *node = (struct rdl__cancel_node){cancel->nodes, park};
-    cancel->nodes = node;
+    struct rdl__cancel_node **nodes = nodes_locked(cancel);
+    *node = (struct rdl__cancel_node){*nodes, nodes, park};
+    if (*nodes != NULL)
+        (*nodes)->at = &node->next;
+    *nodes = node;
 }
 
-static void unlist_locked(struct rdl_cancel *cancel, const struct rdl__cancel_node *node)
-    RDL_REQUIRES(links_lock)
+static void unlist_locked(struct rdl__cancel_node *node) RDL_REQUIRES(links_lock)
 {
-    struct rdl__cancel_node **at = &cancel->nodes;
-    while (*at != node)
-        at = &(*at)->next;
-    *at = node->next;
+    *node->at = node->next;
+    if (node->next != NULL)
+        node->next->at = node->at;
 }
 
 void rdl__cancel_link(struct rdl_cancel *cancel, struct rdl__cancel_link *link,
@@ -107,9 +120,9 @@ void rdl__cancel_unlink(struct rdl_cancel *cancel, struct rdl__cancel_link *link
     if (cancel == NULL)
         return;
     rdl__lock_acquire(&links_lock);
-    unlist_locked(cancel, &link->own);
+    unlist_locked(&link->own);
     if (cancel->followed != NULL)
-        unlist_locked(cancel->followed, &link->followed);
+        unlist_locked(&link->followed);
     rdl__lock_release(&links_lock);
 }
 

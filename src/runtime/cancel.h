@@ -15,7 +15,7 @@
 
 /** A parker in one token's list. */
 struct rdl__cancel_node {
-    struct rdl__cancel_node *next;
+    struct rdl__cancel_node *next, **at; /* what points to it */
     struct rdl__park *park;
 };
 

@@ -1,11 +1,14 @@
 /*
  * Cancel tokens: every wait that carries one ends, whether the request comes before, during or after.
  */
+#include "support/child.h"
 #include "support/cmocka.h"
 #include "support/threads.h"
 
 #include "raddle/raddle.h"
 #include "runtime/cancel.h"
+
+#include <string.h>
 
 static struct rdl_cancel *token(void)
 {
@@ -45,6 +48,45 @@ static void cancel_of_the_followed_cancels_the_follower_only(void **state)
     assert_true(rdl_cancel_requested(other));
     rdl_cancel_release(follower);
     rdl_cancel_release(other);
+}
+
+/* A waiter of the parent's, in memory that the child uses for something else. */
+struct parents {
+    struct rdl_cancel *cancel;
+    struct rdl__cancel_link link;
+    struct rdl__park park;
+};
+
+static void cancel_in_child(void *object)
+{
+    struct parents *parents = object;
+    struct rdl__cancel_link link;
+    struct rdl__park park;
+    memset(&parents->link, 0xff, sizeof parents->link);
+    rdl__park_init(&park);
+    rdl__cancel_link(parents->cancel, &link, &park);
+    rdl_cancel_request(parents->cancel);
+    IN_CHILD(rdl__park_wait(&park, RDL_NO_WAIT)); /* its own waiter was woken */
+    rdl__cancel_unlink(parents->cancel, &link);
+    rdl__park_fini(&park);
+}
+
+static void child_forgets_who_waited_in_the_parent(void **state)
+{
+    (void)state;
+    struct parents parents = {.cancel = token()};
+    struct rdl_device device;
+    assert_int_equal(rdl_device_open("cpu", NULL, &device, NULL), RDL_OK); /* forks are handled */
+    rdl__park_init(&parents.park);
+    rdl__cancel_link(parents.cancel, &parents.link, &parents.park);
+    child_expect_success(child_run(cancel_in_child, &parents, 60));
+    assert_false(rdl_cancel_requested(parents.cancel));
+    rdl_cancel_request(parents.cancel);
+    assert_true(rdl__park_wait(&parents.park, RDL_NO_WAIT));
+    rdl__cancel_unlink(parents.cancel, &parents.link);
+    rdl__park_fini(&parents.park);
+    rdl_cancel_release(parents.cancel);
+    assert_int_equal(rdl_device_close(device, RDL_FOREVER, NULL), RDL_OK);
 }
 
 /* A device of one lane that is held: whoever asks for one waits. */
@@ -199,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancel_is_seen_and_stays),
         cmocka_unit_test(cancel_of_the_followed_cancels_the_follower_only),
+        cmocka_unit_test(child_forgets_who_waited_in_the_parent),
         cmocka_unit_test(cancelled_before_the_wait_ends_it_at_once),
         cmocka_unit_test(cancel_ends_all_its_waits_and_no_other),
         cmocka_unit_test(cancel_races_with_the_wait),

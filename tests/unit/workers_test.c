@@ -1,6 +1,7 @@
 /*
  * The worker pool, seen through submitted runs: every task runs once, threads start only when needed and
- * up to the limit, a thread that cannot be started is said or done without, and shutdown ends them.
+ * up to the limit, a thread that cannot be started is said or done without, who is cancelled or past its
+ * deadline while the workers are busy ends at once, and shutdown ends the threads.
  */
 #include "support/child.h"
 #include "support/models.h"
@@ -10,7 +11,7 @@
 
 #include <dirent.h>
 
-static unsigned worker_threads(void)
+static unsigned threads_named(const char *prefix)
 {
     unsigned count = 0;
     DIR *tasks = opendir("/proc/self/task");
@@ -21,12 +22,17 @@ static unsigned worker_threads(void)
         if (file == NULL)
             continue;
         if (fgets(name, sizeof name, file) != NULL)
-            count += strncmp(name, "rdl-worker", 10) == 0;
+            count += strncmp(name, prefix, strlen(prefix)) == 0;
         (void)fclose(file);
     }
     if (tasks != NULL)
         (void)closedir(tasks);
     return count;
+}
+
+static unsigned worker_threads(void)
+{
+    return threads_named("rdl-worker");
 }
 
 struct calls {
@@ -157,6 +163,150 @@ static void workers_stay_within_their_limit_and_end(void **state)
     child_expect_success(child_run(stay_within_the_limit, NULL, 60));
 }
 
+/* A pool of one worker, which a callback keeps busy until it is let go. */
+struct busy {
+    struct calls calls;
+    _Atomic bool is_held, let_go;
+};
+
+static void hold_worker(struct rdl_request request, enum rdl_status status, void *user)
+{
+    struct busy *busy = user;
+    (void)request;
+    (void)status;
+    atomic_store(&busy->is_held, true);
+    while (!atomic_load(&busy->let_go))
+        test_pause_ms(1);
+}
+
+static void open_busy(struct busy *busy)
+{
+    const struct rdl_config config = {.size = sizeof config, .worker_threads = 1};
+    IN_CHILD(rdl_configure(&config, NULL) == RDL_OK);
+    open_calls(&busy->calls);
+    IN_CHILD(rdl_model_submit(busy->calls.model, &busy->calls.input, 1, NULL, 1, NULL, hold_worker,
+                              busy, NULL, NULL) == RDL_OK);
+    while (!atomic_load(&busy->is_held))
+        test_pause_ms(1);
+}
+
+static struct rdl_request submit_with(struct busy *busy, int64_t deadline_ns,
+                                      struct rdl_cancel *cancel)
+{
+    const struct rdl_run_options options = {
+        .size = sizeof options, .deadline_ns = deadline_ns, .cancel = cancel};
+    struct rdl_request request;
+    IN_CHILD(rdl_model_submit(busy->calls.model, &busy->calls.input, 1, NULL, 1, &options,
+                              count_call, &busy->calls, &request, NULL) == RDL_OK);
+    return request;
+}
+
+/* The request ends with `expected` although no worker is free. */
+static void expect_end(struct rdl_request request, enum rdl_status expected, const char *message)
+{
+    struct rdl_error error = {0};
+    bool done = false;
+    IN_CHILD(rdl_request_wait(request, rdl_deadline_in_ns(INT64_C(20000000000)), NULL, 0, &error) ==
+             expected);
+    IN_CHILD(rdl_request_done(request, &done) == RDL_OK && done);
+    IN_CHILD(strcmp(error.message, message) == 0);
+    rdl_request_close(request);
+}
+
+static void end_behind_a_busy_worker(void *unused)
+{
+    (void)unused;
+    struct busy busy = {0};
+    struct rdl_cancel *cancel;
+    open_busy(&busy);
+    IN_CHILD(rdl_cancel_new(&cancel, NULL) == RDL_OK);
+    IN_CHILD(threads_named("rdl-reaper") == 0); /* none before a task queues */
+    const struct rdl_request patient = submit_with(&busy, 0, NULL);
+    const struct rdl_request late = submit_with(&busy, rdl_deadline_in_ns(60000000000), NULL);
+    while (threads_named("rdl-reaper") == 0)
+        test_pause_ms(1);
+    test_pause_ms(50); /* it sleeps for the late one */
+    const struct rdl_request soon = submit_with(&busy, rdl_deadline_in_ns(20000000), NULL);
+    const struct rdl_request own = submit_with(&busy, 0, NULL);
+    const struct rdl_request users = submit_with(&busy, 0, cancel);
+    const struct rdl_request last = submit_with(&busy, 0, NULL);
+    expect_end(soon, RDL_ERR_DEADLINE, "run: deadline passed");
+    rdl_request_cancel(late);
+    expect_end(late, RDL_ERR_CANCELLED, "run: cancelled");
+    rdl_request_cancel(own);
+    expect_end(own, RDL_ERR_CANCELLED, "run: cancelled");
+    rdl_cancel_request(cancel);
+    expect_end(users, RDL_ERR_CANCELLED, "run: cancelled");
+    expect_end(submit_with(&busy, 0, cancel), RDL_ERR_CANCELLED, "run: cancelled");
+    rdl_request_cancel(last); /* the tail of the queue: what comes next is queued behind patient */
+    expect_end(last, RDL_ERR_CANCELLED, "run: cancelled");
+    const struct rdl_request next = submit_with(&busy, 0, NULL);
+    wait_ended(&busy.calls, 6);
+    IN_CHILD(busy.calls.ended == 6 && busy.calls.succeeded == 0);
+    IN_CHILD(threads_named("rdl-reaper") == 1);
+    atomic_store(&busy.let_go, true);
+    expect_end(patient, RDL_OK, "");
+    expect_end(next, RDL_OK, "");
+    rdl_cancel_release(cancel);
+    IN_CHILD(rdl_shutdown(RDL_FOREVER, NULL) == RDL_OK);
+    IN_CHILD(busy.calls.ended == 8 && busy.calls.succeeded == 2);
+    IN_CHILD(threads_named("rdl-") == 0);
+}
+
+static void queued_runs_end_though_no_worker_is_free(void **state)
+{
+    (void)state;
+    (void)models_path("linear_8x8");
+    child_expect_success(child_run(end_behind_a_busy_worker, NULL, 60));
+}
+
+enum { STORM_CALLS = 300 };
+
+struct storm {
+    struct busy busy; /* its worker is let go halfway */
+    struct rdl_cancel *shared;
+};
+
+/* Calls of all kinds: cancelled by itself or by others, with a deadline now, soon, or never. */
+static void storm_caller(unsigned index, void *shared)
+{
+    struct storm *storm = shared;
+    for (unsigned i = 0; i < STORM_CALLS; i++) {
+        const unsigned kind = (i + index) % 5;
+        const int64_t deadline_ns = kind == 1 ? 1 : kind == 2 ? rdl_deadline_in_ns(200000) : 0;
+        const struct rdl_request request =
+            submit_with(&storm->busy, deadline_ns, kind == 3 ? storm->shared : NULL);
+        if (kind == 4)
+            rdl_request_cancel(request);
+        rdl_request_close(request);
+        if (i == STORM_CALLS / 2)
+            atomic_store(&storm->busy.let_go, true);
+        if (index == 0 && i == STORM_CALLS / 3)
+            rdl_cancel_request(storm->shared);
+    }
+}
+
+static void storm(void *unused)
+{
+    (void)unused;
+    struct storm storm = {0};
+    open_busy(&storm.busy);
+    IN_CHILD(rdl_cancel_new(&storm.shared, NULL) == RDL_OK);
+    IN_CHILD(test_run_threads(4, storm_caller, &storm) == 0);
+    wait_ended(&storm.busy.calls, 4 * STORM_CALLS);
+    IN_CHILD(rdl_shutdown(RDL_FOREVER, NULL) == RDL_OK);
+    IN_CHILD(storm.busy.calls.ended == 4 * STORM_CALLS);
+    IN_CHILD(storm.busy.calls.succeeded >= 4 * STORM_CALLS / 5); /* nobody ended those of kind 0 */
+    rdl_cancel_release(storm.shared);
+}
+
+static void every_run_ends_once_in_a_storm_of_cancels(void **state)
+{
+    (void)state;
+    (void)models_path("linear_8x8");
+    child_expect_success(child_run(storm, NULL, 60));
+}
+
 /* From a callback: submitting, cancelling and closing are allowed, waiting is not. */
 struct chain {
     struct calls calls;
@@ -239,6 +389,8 @@ int main(void)
         cmocka_unit_test(workers_that_do_not_start_are_told_or_done_without),
         cmocka_unit_test(tasks_are_not_taken_for_threads_that_others_fail_to_start),
         cmocka_unit_test(workers_stay_within_their_limit_and_end),
+        cmocka_unit_test(queued_runs_end_though_no_worker_is_free),
+        cmocka_unit_test(every_run_ends_once_in_a_storm_of_cancels),
         cmocka_unit_test(callbacks_may_submit_but_not_wait),
         cmocka_unit_test(shutdown_calls_every_callback_once),
     };

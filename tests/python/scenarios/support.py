@@ -25,6 +25,8 @@ VARIANTS = 3  # inputs of one thread
 # The simulated device computes on two threads and checks every access: it gets one of so many
 # iterations.
 SIM_DIVISOR = 5
+# How many times slower instrumented code may be.
+SLOW = float(os.environ.get("RADDLE_TEST_SLOW", "1"))
 HERE = pathlib.Path(__file__).resolve().parent
 
 

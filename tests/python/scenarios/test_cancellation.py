@@ -5,7 +5,7 @@ import time
 
 import models
 import pytest
-from support import Job, Threads, check_distinct, in_use, run_job, wait_until
+from support import SLOW, Job, Threads, check_distinct, in_use, run_job, wait_until
 
 import raddle
 
@@ -48,7 +48,7 @@ def test_token_ends_runs_under_way(device):
     assert token.cancelled()
     start = time.monotonic()
     crew.join(20)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 2 * SLOW
     assert other.join() == [50]
     with pytest.raises(raddle.CancelledError):
         model.run(inputs, cancel=token)
@@ -125,7 +125,7 @@ def test_deadline_ends_a_run_under_way(device, how):
             model.run(inputs, timeout=0.1)
         else:
             model.submit(inputs, timeout=0.1).result(timeout=20)
-    assert 0.1 <= time.monotonic() - start < 2
+    assert 0.1 <= time.monotonic() - start < 2 * SLOW
     assert device.info()["lanes_leased"] == 0
     job.run()
 
