@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build demo test test-full test-torch docs bench profiles install check format setup clean
+.PHONY: all build demo test test-full test-torch test-free-threaded docs bench profiles install check format setup clean
 
 all: build
 
@@ -28,6 +28,19 @@ test-torch:
 	@tools/setup torch
 	@.cache/torch/bin/python -m pip --disable-pip-version-check --quiet install --force-reinstall --no-deps .
 	@.cache/torch/bin/python -m pytest -q tests/python/test_torch.py
+
+FREE_THREADED := .cache/python-free-threaded/bin/python3.13t
+FREE_THREADED_TESTS := $(addprefix tests/python/,test_model.py test_future.py test_stream.py scenarios)
+
+# The first run fills the folder of models for the second, whose interpreter has no package onnx.
+test-free-threaded: export RADDLE_TEST_CASES := $(CURDIR)/build/cases
+test-free-threaded:
+	@tools/setup free_threaded
+	@tools/run_tests --compile --build python
+	@$(FREE_THREADED) -m pip --disable-pip-version-check --quiet install --force-reinstall --no-deps \
+		-Csetup-args=-Dpython.allow_limited_api=false .
+	@PYTHONPATH=$(CURDIR)/build/python/python .venv/bin/python -m pytest -q $(FREE_THREADED_TESTS)
+	@$(FREE_THREADED) -m pytest -q $(FREE_THREADED_TESTS)
 
 docs:
 	@tools/setup docs

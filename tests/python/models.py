@@ -4,12 +4,13 @@ A model's weights come from its seed, so that a spawned process makes the same f
 from a seed too: the one of the thread and the variant that they are for.
 """
 
-from dataclasses import dataclass
+import hashlib
+import os
+import pathlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 # |answer - reference| <= RELATIVE |reference| + ABSOLUTE, as in tests/conformance/values.py. Inputs
@@ -61,40 +62,67 @@ class _Graph:
         """A weight uniform around `around`, as wide as torch makes it for `fan_in`; float64."""
         bound = 1 / numpy.sqrt(fan_in if fan_in is not None else shape[-1])
         array = self.generator.uniform(around - bound, around + bound, shape).astype(numpy.float32)
-        self.weights.append(numpy_helper.from_array(array, name))
+        self.weights.append((name, array))
         self.values[name] = array.astype(numpy.float64)
         return self.values[name]
 
     def constant(self, name, array):
-        self.weights.append(numpy_helper.from_array(array, name))
+        self.weights.append((name, numpy.asarray(array)))
         return name
 
     def node(self, operator, inputs, output, **attributes):
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        self.nodes.append((operator, inputs, output, attributes))
         return output
 
     def finish(self, name, inputs, reference, output, scales=None, shapes=None, absolute=ABSOLUTE):
         """The Case; inputs: {name: dims}, output: (name, dims), shapes: what inputs() makes."""
-
-        def port(key, dims):
-            return helper.make_tensor_value_info(key, TensorProto.FLOAT, list(dims))
-
-        graph = helper.make_graph(
-            self.nodes, name, [port(*item) for item in inputs.items()], [port(*output)], self.weights
-        )
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="raddle tests"
-        )
-        onnx.checker.check_model(model)
         shapes = tuple(shapes if shapes is not None else map(tuple, inputs.values()))
         return Case(
             name,
-            model.SerializeToString(),
+            _file_of(name, self.nodes, self.weights, [*inputs.items()], output),
             shapes,
             reference,
             tuple(scales if scales is not None else [1.0] * len(shapes)),
             absolute,
         )
+
+
+def _file_of(name, nodes, weights, inputs, output):
+    """The ONNX file, bytes. With RADDLE_TEST_CASES it is kept in that folder, where an interpreter finds it that
+    has no package onnx (the one without the global lock)."""
+    if "RADDLE_TEST_CASES" not in os.environ:
+        return _encode(name, nodes, weights, inputs, output)
+    described = [(key, array.dtype.str, array.shape) for key, array in weights]
+    digest = hashlib.sha256(repr((name, nodes, described, inputs, output)).encode())
+    for _, array in weights:
+        digest.update(array.tobytes())
+    path = pathlib.Path(os.environ["RADDLE_TEST_CASES"]) / f"{digest.hexdigest()}.onnx"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_bytes(_encode(name, nodes, weights, inputs, output))
+        part.rename(path)
+    return path.read_bytes()
+
+
+def _encode(name, nodes, weights, inputs, output):
+    import onnx
+    from onnx import helper
+
+    def port(key, dims):
+        return helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, list(dims))
+
+    graph = helper.make_graph(
+        [helper.make_node(kind, given, [made], name=made, **more) for kind, given, made, more in nodes],
+        name,
+        [port(*item) for item in inputs],
+        [port(*output)],
+        [onnx.numpy_helper.from_array(array, key) for key, array in weights],
+    )
+    opset = helper.make_opsetid("", OPSET)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8, producer_name="raddle tests")
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
 
 
 # ------------------------------------------------------------------------------ of two inputs

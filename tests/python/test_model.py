@@ -3,6 +3,9 @@
 import array
 import pathlib
 import pickle
+import subprocess
+import sys
+import sysconfig
 import threading
 
 import numpy
@@ -274,3 +277,10 @@ def test_memory_is_told_under_pytorchs_names():
 def test_knobs_and_version():
     assert raddle.__version__.count(".") == 2
     assert {"isa", "worker_threads"} <= set(raddle.knobs())
+
+
+def test_import_leaves_the_global_lock_as_it_is():
+    """A free-threaded interpreter takes its lock back when an extension does not say that it needs none."""
+    say = "import sys, raddle; print(getattr(sys, '_is_gil_enabled', lambda: True)())"
+    said = subprocess.run([sys.executable, "-c", say], text=True, stdout=subprocess.PIPE, check=True).stdout
+    assert said.strip() == str(not sysconfig.get_config_var("Py_GIL_DISABLED"))

@@ -31,9 +31,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def share(device, iterations):
-    """How many of the iterations a device makes, "cpu" all of them. Threads are never fewer."""
+    """How many of the iterations a device makes, "cpu" all of them, instrumented code one of SLOW. Threads
+    are never fewer."""
     name = device if isinstance(device, str) else device.name
-    return max(2, iterations // SIM_DIVISOR) if name == "sim" else iterations
+    return max(2, int(iterations / (SIM_DIVISOR if name == "sim" else 1) / SLOW))
 
 
 def check_values(got, expected, absolute=models.ABSOLUTE):
