@@ -121,6 +121,7 @@ static enum rdl_status lower_conv(const struct rdl__lower *lower)
     const struct rdl__shape *x = &lower->in[0].shape, *w = &lower->in[1].shape;
     struct rdl__op_window window;
     RDL_TRY(rdl__window_read(lower->node, x, w->dims + 2, &window, lower->error));
+    rdl__window_squeeze(&window.window);
     const int64_t group = rdl__attr_int(lower->node, "group", 1);
     struct rdl__k_conv params = {.window = window.window,
                                  .batch = x->dims[0],

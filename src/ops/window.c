@@ -219,6 +219,33 @@ enum rdl_status rdl__window_read_transposed(const struct rdl__node *node,
     return RDL_OK;
 }
 
+static bool slides(const struct rdl__k_window *w, int d)
+{
+    return w->in[d] != 1 || w->out[d] != 1 || w->kernel[d] != 1 || w->pad[d] != 0;
+}
+
+static void copy_dim(struct rdl__k_window *to, int t, const struct rdl__k_window *from, int f)
+{
+    to->in[t] = from->in[f];
+    to->out[t] = from->out[f];
+    to->kernel[t] = from->kernel[f];
+    to->stride[t] = from->stride[f];
+    to->dilation[t] = from->dilation[f];
+    to->pad[t] = from->pad[f];
+}
+
+void rdl__window_squeeze(struct rdl__k_window *window)
+{
+    const struct rdl__k_window w = *window;
+    int front = 0;
+    for (int d = 0; d < RDL__WINDOW_SPATIAL; d++)
+        if (!slides(&w, d))
+            copy_dim(window, front++, &w, d);
+    for (int d = 0; d < RDL__WINDOW_SPATIAL; d++)
+        if (slides(&w, d))
+            copy_dim(window, front++, &w, d);
+}
+
 enum rdl_status rdl__window_out(const struct rdl__infer *infer, uint32_t i, enum rdl_dtype dtype,
                                 int64_t n, int64_t c, const struct rdl__op_window *window)
 {

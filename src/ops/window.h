@@ -38,6 +38,11 @@ enum rdl_status rdl__window_read_transposed(const struct rdl__node *node,
                                             const struct rdl__shape *x, const int64_t *kernel,
                                             struct rdl__op_window *out, struct rdl_error *error);
 
+/** Moves the dimensions in which nothing slides (one place, one kernel place, no padding) before the
+ * others: kernels work along the last one, and an image of one column is a row to them. The elements lie
+ * as they did. For lowering only: rdl__window_out wants the node's own dimensions. */
+void rdl__window_squeeze(struct rdl__k_window *window);
+
 /** Gives output i the shape [n, c, out...]. */
 enum rdl_status rdl__window_out(const struct rdl__infer *infer, uint32_t i, enum rdl_dtype dtype,
                                 int64_t n, int64_t c, const struct rdl__op_window *window);
