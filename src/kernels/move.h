@@ -47,12 +47,15 @@ enum rdl_status rdl__k_fill(const struct rdl__kernel_call *call);
 struct rdl__k_gather {
     int32_t elem_bytes;
     bool wide; /* indices are i64, else i32 */
+    bool
+        has_default; /* the last of the axis stands for all indices outside [first, first + axis - 1) */
+    int64_t first; /* with has_default: the index of the first of the axis */
     int64_t outer, axis, inner, count;
     int64_t tile_rows; /* rows of out, [outer * count], a tile */
 };
 /** Sets the tiles; returns their number. */
 size_t rdl__k_gather_plan(struct rdl__k_gather *params);
-/** @return RDL_ERR_RUNTIME if an index is outside [-axis, axis). */
+/** @return RDL_ERR_RUNTIME if an index is outside [-axis, axis) and there is no default. */
 enum rdl_status rdl__k_gather(const struct rdl__kernel_call *call);
 
 /** Parameters of rdl__k_store; the bytes follow the struct in the blob. Binding: out. */

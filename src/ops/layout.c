@@ -1,5 +1,5 @@
 /*
- * Operators that move elements: Concat, Slice, Transpose, Gather.
+ * Operators that move elements: Concat, Slice, Transpose, Gather, and raddle Embedding.
  */
 #include "ops/common.h"
 
@@ -348,3 +348,47 @@ static enum rdl_status lower_gather(const struct rdl__lower *lower)
 /* Gather@1 (11: negative indices, 13: more dtypes). */
 RDL__OPERATOR(Gather, 1, 2, 2, 1, 1, .check = check_gather, .infer = infer_gather,
               .lower = lower_gather);
+
+/* ------------------------------------------------------------------------------------- Embedding */
+
+static enum rdl_status infer_embedding(const struct rdl__infer *infer)
+{
+    const struct rdl__shape *ids = &infer->in[0].shape, *table = &infer->in[1].shape;
+    if (infer->in[0].dtype != RDL_I64 && infer->in[0].dtype != RDL_I32)
+        return rdl__op_bad_dtype(infer, 0);
+    if (ids->rank < 1 || ids->dims[ids->rank - 1] != 1 || table->rank != 2 || table->dims[0] < 1)
+        return rdl__fail(infer->error, RDL_ERR_SHAPE,
+                         "expected ids [.., 1] and a table of rank 2 that is not empty");
+    int64_t dims[RDL_MAX_RANK] = {0};
+    memcpy(dims, ids->dims, (size_t)ids->rank * sizeof *dims);
+    dims[ids->rank - 1] = table->dims[1];
+    return rdl__op_out(infer, 0, infer->in[1].dtype, ids->rank, dims);
+}
+
+static enum rdl_status lower_embedding(const struct rdl__lower *lower)
+{
+    const struct rdl__shape *table = &lower->in[1].shape;
+    struct rdl__k_gather params = {.elem_bytes = (int32_t)rdl_dtype_size(lower->in[1].dtype),
+                                   .wide = lower->in[0].dtype == RDL_I64,
+                                   .has_default = true,
+                                   .first = rdl__attr_int(lower->node, "first", 0),
+                                   .outer = 1,
+                                   .axis = table->dims[0],
+                                   .inner = table->dims[1],
+                                   .count = (int64_t)rdl__shape_count(&lower->in[0].shape)};
+    const struct rdl__operand bind[] = {RDL__IN(1), RDL__IN(0), RDL__OUT(0)};
+    const size_t tiles = rdl__k_gather_plan(&params);
+    return RDL__OP_STEP(lower, rdl__k_gather, params, tiles, bind);
+}
+
+/* Inputs: ids (i32 or i64) [.., 1], a table [classes + 1, N]. Row id - first of the table for each id, the
+ * last row for an id of no class; what a fusion makes of a product with a one-hot matrix. */
+const struct rdl__op rdl__op_Embedding_1 = {.domain = "raddle",
+                                            .name = "Embedding",
+                                            .since = 1,
+                                            .min_inputs = 2,
+                                            .max_inputs = 2,
+                                            .min_outputs = 1,
+                                            .max_outputs = 1,
+                                            .infer = infer_embedding,
+                                            .lower = lower_embedding};

@@ -199,3 +199,36 @@ def test_one_session_from_many_threads(feed):
 
     run_threads(16, serve)
     assert not wrong
+
+
+@DOORS
+def test_a_product_with_a_one_hot_matrix_is_the_row(ort):
+    """Raddle reads the row instead; ids of no class, also those far away, give zeros."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = numpy.random.default_rng(7)
+    table, bias = (random.standard_normal(shape, "float32") for shape in ((5, 9), (1, 1, 9)))
+    constants = {"flat": numpy.array([-1, 6, 1]), "w": table, "bias": bias}
+    constants["classes"] = numpy.arange(3, 8).reshape(1, 1, 5)
+    nodes = [
+        helper.make_node("Reshape", ["ids", "flat"], ["shaped"]),
+        helper.make_node("Equal", ["shaped", "classes"], ["equal"]),
+        helper.make_node("Cast", ["equal"], ["one_hot"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["one_hot", "w"], ["rows"]),
+        helper.make_node("Add", ["bias", "rows"], ["moved"]),
+        helper.make_node("Relu", ["moved"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "one_hot",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 6, 9])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    ids = numpy.array([[3, 7, 4, 8, 2, 5], [-1, 2**62, -(2**63), 6, 6, 3]])
+    rows = numpy.where(((ids >= 3) & (ids < 8))[..., None], table[numpy.clip(ids, 3, 7) - 3], 0)
+    (found,) = ort.InferenceSession(model.SerializeToString()).run(None, {"ids": ids})
+    assert numpy.array_equal(found, numpy.maximum(rows + bias, 0))

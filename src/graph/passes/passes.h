@@ -75,6 +75,11 @@ enum rdl_status rdl__pass_fuse_hard_swish(struct rdl__graph *graph,
 enum rdl_status rdl__pass_fuse_gelu(struct rdl__graph *graph,
                                     const struct rdl__pass_context *context, bool *changed);
 
+/** MatMul with a one-hot matrix, Cast(Equal(ids, consecutive classes)) of ids [.., 1]: raddle Embedding;
+ * then Add and Mul of a constant row, and functions of one element, work on its table instead. */
+enum rdl_status rdl__pass_fuse_one_hot(struct rdl__graph *graph,
+                                       const struct rdl__pass_context *context, bool *changed);
+
 /** MatMul + Add of a constant row: raddle MatMulBias. Conv + Add of a constant a channel: its bias. */
 enum rdl_status rdl__pass_fuse_bias(struct rdl__graph *graph,
                                     const struct rdl__pass_context *context, bool *changed);

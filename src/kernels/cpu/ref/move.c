@@ -186,6 +186,16 @@ static inline void copy_row(char *out, const char *row, size_t bytes)
         memcpy(out, row, bytes);
 }
 
+/* The place on the axis that an index means; outside of the axis if it means none. */
+static inline int64_t gather_place(const struct rdl__k_gather *p, int64_t index)
+{
+    if (!p->has_default)
+        return index + (index < 0 ? p->axis : 0);
+    /* Unsigned: no difference overflows, and what is below the first is far above the last. */
+    const uint64_t at = (uint64_t)index - (uint64_t)p->first, last = (uint64_t)p->axis - 1;
+    return (int64_t)(at < last ? at : last);
+}
+
 enum rdl_status rdl__k_gather(const struct rdl__kernel_call *call)
 {
     const struct rdl__k_gather *p = call->params;
@@ -196,9 +206,8 @@ enum rdl_status rdl__k_gather(const struct rdl__kernel_call *call)
     const char *data = (const char *)call->bind[0] + (size_t)(at / p->count * p->axis) * row;
     char *out = (char *)call->bind[2] + (size_t)at * row;
     for (int64_t r = at; r < end; r++, out += row) {
-        int64_t index =
-            p->wide ? ((const int64_t *)call->bind[1])[i] : ((const int32_t *)call->bind[1])[i];
-        index += index < 0 ? p->axis : 0;
+        const int64_t index = gather_place(p, p->wide ? ((const int64_t *)call->bind[1])[i]
+                                                      : ((const int32_t *)call->bind[1])[i]);
         if (index < 0 || index >= p->axis)
             return RDL_ERR_RUNTIME;
         copy_row(out, data + (size_t)index * row, row);
