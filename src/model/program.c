@@ -385,6 +385,21 @@ static enum rdl_status lay_out_value(struct compile *compile, uint32_t index, si
     return RDL_OK;
 }
 
+/* The place of the same bytes among the weights of the nodes before `node` (several products share a
+ * matrix); RDL__NO_OFFSET: they are new. */
+static size_t find_weight(const struct compile *compile, uint32_t node,
+                          const struct rdl__weight *weight)
+{
+    for (uint32_t i = 0; i < node; i++)
+        for (uint32_t k = 0; k < RDL__MAX_WEIGHTS; k++) {
+            const struct rdl__weight *other = &compile->weights[i][k];
+            if (other->data != NULL && other->size_bytes == weight->size_bytes &&
+                memcmp(other->data, weight->data, weight->size_bytes) == 0)
+                return compile->program->nodes[i].weight_offsets[k];
+        }
+    return RDL__NO_OFFSET;
+}
+
 /* Gives the constants and packed weights of a graph their places in the block. */
 static enum rdl_status lay_out(struct compile *compile, size_t *total)
 {
@@ -394,11 +409,11 @@ static enum rdl_status lay_out(struct compile *compile, size_t *total)
     for (uint32_t i = 0; i < program->n_nodes; i++)
         for (uint32_t k = 0; k < RDL__MAX_WEIGHTS; k++) {
             const struct rdl__weight *weight = &compile->weights[i][k];
-            program->nodes[i].weight_offsets[k] = RDL__NO_OFFSET;
+            size_t *offset = &program->nodes[i].weight_offsets[k];
+            *offset = weight->data != NULL ? find_weight(compile, i, weight) : RDL__NO_OFFSET;
             program->nodes[i].weight_bytes[k] = weight->size_bytes;
-            if (weight->data != NULL)
-                RDL_TRY(take_room(compile, weight->size_bytes, total,
-                                  &program->nodes[i].weight_offsets[k]));
+            if (weight->data != NULL && *offset == RDL__NO_OFFSET)
+                RDL_TRY(take_room(compile, weight->size_bytes, total, offset));
         }
     return RDL_OK;
 }

@@ -43,6 +43,50 @@ static struct rdl_model load_small(struct rdl_device device)
     return model;
 }
 
+/* Four products by three matrices, equal or not: their bytes on the device. */
+static size_t chain_bytes(struct rdl_device device, bool equal)
+{
+    float weights[3][64 * 64];
+    for (int m = 0; m < 3; m++)
+        for (int i = 0; i < 64 * 64; i++)
+            weights[m][i] = (float)(i % 7 + (equal ? 0 : m));
+    struct writer w = {0};
+    writer_begin(&w, 8, 17);
+    writer_value(&w, GRAPH_INPUT, "x", RDL_F32, 2, DIMS(-1, 64));
+    writer_raw(&w, "w0", RDL_F32, 2, DIMS(64, 64), weights[0], sizeof weights[0]);
+    writer_raw(&w, "w1", RDL_F32, 2, DIMS(64, 64), weights[1], sizeof weights[1]);
+    writer_raw(&w, "w2", RDL_F32, 2, DIMS(64, 64), weights[2], sizeof weights[2]);
+    writer_plain(&w, "MatMul", "m0", "x w0", "h0");
+    writer_plain(&w, "MatMul", "m1", "h0 w1", "h1");
+    writer_plain(&w, "MatMul", "m2", "h1 w2", "h2");
+    writer_plain(&w, "MatMul", "m3", "h2 w0", "y"); /* the first once more */
+    writer_value(&w, GRAPH_OUTPUT, "y", RDL_F32, 2, DIMS(-1, 64));
+    writer_end(&w);
+    const struct rdl_load_options options = {.size = sizeof options, .device = device};
+    struct rdl_model model;
+    struct rdl_model_info *info;
+    assert_int_equal(rdl_model_load_memory(w.data, w.n, &options, &model, NULL), RDL_OK);
+    assert_int_equal(rdl_model_get_info(model, &info, NULL), RDL_OK);
+    const size_t bytes = rdl_model_info_weight_bytes(info);
+    rdl_model_info_release(info);
+    rdl_model_close(model);
+    writer_free(&w);
+    return bytes;
+}
+
+static void equal_weights_take_their_room_once(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"cpu", "sim"};
+    for (int i = 0; i < 2; i++) {
+        const struct rdl_device device = open_device(names[i]);
+        const size_t one = chain_bytes(device, true);
+        assert_true(one >= 64 * 64 * sizeof(float));
+        assert_int_equal(chain_bytes(device, false), 3 * one);
+        close_device(device);
+    }
+}
+
 static struct rdl_plan_info *get_plan(struct rdl_model model, struct rdl_value *input)
 {
     struct rdl_plan_info *plan;
@@ -416,6 +460,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graph_is_told_as_it_is_after_fusion),
+        cmocka_unit_test(equal_weights_take_their_room_once),
         cmocka_unit_test(nodes_of_bodies_lie_deeper),
         cmocka_unit_test(plan_tells_its_steps),
         cmocka_unit_test(plan_tells_its_buffers),
