@@ -37,7 +37,7 @@ test-free-threaded: export RADDLE_TEST_CASES := $(CURDIR)/build/cases
 test-free-threaded:
 	@tools/setup free_threaded
 	@tools/run_tests --compile --build python
-	@$(FREE_THREADED) -m pip --disable-pip-version-check --quiet install --force-reinstall --no-deps \
+	@$(FREE_THREADED) -m pip --disable-pip-version-check --root-user-action=ignore --quiet install --force-reinstall --no-deps \
 		-Csetup-args=-Dpython.allow_limited_api=false .
 	@PYTHONPATH=$(CURDIR)/build/python/python .venv/bin/python -m pytest -q $(FREE_THREADED_TESTS)
 	@$(FREE_THREADED) -m pytest -q $(FREE_THREADED_TESTS)

@@ -57,6 +57,7 @@ static void counted_free(void *memory, void *user)
 
 static struct rdl_value *input, *other_input, *expected, *other_expected;
 static const char *model_name = "linear_8x8", *model_path;
+static int64_t stride = 1;
 static bool bad_answer;
 
 /* Whether a status fits a scenario with faults. */
@@ -254,7 +255,7 @@ static void every_host_allocation_fails(const char *name, const struct rdl_sim_o
                                         bool sticky)
 {
     const int64_t before = settled_blocks(name, sim);
-    for (int64_t n = 1;; n++) {
+    for (int64_t n = 1;; n += stride) {
         atomic_store(&fail_hit, false);
         atomic_store(&fail_sticky, sticky);
         atomic_store(&fail_countdown, n);
@@ -301,7 +302,7 @@ static void device_fault(size_t field, const char *what, bool sticky)
 {
     const struct rdl_sim_options none = {.seed = 7};
     const int64_t before = settled_blocks("sim", &none);
-    for (uint64_t n = 1;; n++) {
+    for (uint64_t n = 1;; n += (uint64_t)stride) {
         struct rdl_sim_options sim = {.seed = n, .sticky = sticky, .max_delay_us = n % 3 * 10};
         *(uint64_t *)(void *)((char *)&sim + field) = n;
         const bool all_good = scenario("sim", &sim);
@@ -363,11 +364,15 @@ static int prepare(void **state)
     return expected == NULL || other_expected == NULL;
 }
 
-/* fault_test [MODEL]: a model of x [n, 8]. */
+/* fault_test [MODEL [STRIDE]]: a model of x [n, 8]; of all n only each STRIDE-th. */
 int main(int argc, char **argv)
 {
     if (argc > 1)
         model_name = argv[1];
+    if (argc > 2)
+        stride = strtol(argv[2], NULL, 10);
+    if (stride < 1)
+        return 2;
     static const struct rdl_allocator allocator = {counted_allocate, counted_free, NULL};
     const struct rdl_config config = {.size = sizeof config, .allocator = &allocator};
     if (rdl_configure(&config, NULL) != RDL_OK)
