@@ -3,6 +3,8 @@
 
 # Calls whose runs may still read or write Python's memory: token -> _Arguments.
 _in_flight = {}
+# For ever: when the interpreter clears its modules at the end, runs may be under way.
+Py_INCREF(_in_flight)
 _tokens = itertools.count(1)
 
 
