@@ -32,15 +32,17 @@ test-torch:
 FREE_THREADED := .cache/python-free-threaded/bin/python3.13t
 FREE_THREADED_TESTS := $(addprefix tests/python/,test_model.py test_future.py test_stream.py scenarios)
 
-# The first run fills the folder of models for the second, whose interpreter has no package onnx.
+# The first run fills the folder of models for the second, whose interpreter has no package onnx: tests
+# that make their models by raddle.ops are left out there.
+WITHOUT_ONNX := not flat_buffer and not every_data_type and not bfloat16
 test-free-threaded: export RADDLE_TEST_CASES := $(CURDIR)/build/cases
 test-free-threaded:
 	@tools/setup free_threaded
 	@tools/run_tests --compile --build python
-	@$(FREE_THREADED) -m pip --disable-pip-version-check --root-user-action=ignore --quiet install --force-reinstall --no-deps \
+	@$(FREE_THREADED) -m pip --disable-pip-version-check --quiet install --root-user-action=ignore --force-reinstall --no-deps \
 		-Csetup-args=-Dpython.allow_limited_api=false .
 	@PYTHONPATH=$(CURDIR)/build/python/python .venv/bin/python -m pytest -q $(FREE_THREADED_TESTS)
-	@$(FREE_THREADED) -m pytest -q $(FREE_THREADED_TESTS)
+	@$(FREE_THREADED) -m pytest -q -k "$(WITHOUT_ONNX)" $(FREE_THREADED_TESTS)
 
 docs:
 	@tools/setup docs

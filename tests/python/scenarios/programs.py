@@ -360,7 +360,7 @@ def exit_threads(device):
 @program
 def exit_in_flight(device):
     """The process ends while runs are under way: submitted ones, and those of daemon threads."""
-    case = models.product_chain(192, 40)
+    case = models.product_chain(512, 40)
     (job,) = jobs_of(case, device, 1, variants=1)
     begun = threading.Barrier(5)
 
