@@ -4,7 +4,6 @@ An event loop watches one file descriptor for all its runs; callbacks are called
 them. Both read a queue of tokens that the library fills.
 """
 
-import asyncio
 import itertools
 import logging
 import os
@@ -87,6 +86,8 @@ def _waiters_of(loop):
 
 async def wait(future):
     """Gives the future's result; the task sleeps until the run has ended."""
+    import asyncio  # who awaits has it; callbacks go without its long import
+
     if not future.done():
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
