@@ -17,8 +17,11 @@
  * Defines the table of an operator of the default domain that holds from opset version since_: how many
  * inputs and outputs it takes and gives, then what else it has as designated members of struct rdl__op.
  */
-#define RDL__OPERATOR(name_, since_, least_in, most_in, least_out, most_out, ...)                  \
-    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = "",                               \
+#define RDL__OPERATOR(...) RDL__OPERATOR_OF("", __VA_ARGS__)
+/** The same of one that passes make. */
+#define RDL__INTERNAL_OPERATOR(name_, ...) RDL__OPERATOR_OF("raddle", name_, 1, __VA_ARGS__)
+#define RDL__OPERATOR_OF(domain_, name_, since_, least_in, most_in, least_out, most_out, ...)      \
+    const struct rdl__op rdl__op_##name_##_##since_ = {.domain = domain_,                          \
                                                        .name = #name_,                             \
                                                        .since = (since_),                          \
                                                        .min_inputs = (least_in),                   \

@@ -64,17 +64,8 @@ static enum rdl_status lower_select(const struct rdl__lower *lower)
 }
 
 /* Inputs: the condition, the n results of the one side, the n results of the other. */
-const struct rdl__op rdl__op_Select_1 = {.domain = "raddle",
-                                         .name = "Select",
-                                         .since = 1,
-                                         .min_inputs = 1,
-                                         .max_inputs = RDL__VARIADIC,
-                                         .min_outputs = 1,
-                                         .max_outputs = RDL__VARIADIC,
-                                         .value_inputs = 1u << 0,
-                                         .flags = RDL__OP_SELECT,
-                                         .infer = infer_select,
-                                         .lower = lower_select};
+RDL__INTERNAL_OPERATOR(Select, 1, RDL__VARIADIC, 1, RDL__VARIADIC, .value_inputs = 1u << 0,
+                       .flags = RDL__OP_SELECT, .infer = infer_select, .lower = lower_select);
 
 /* ------------------------------------------------------------------------------------------ Loop */
 

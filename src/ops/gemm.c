@@ -458,15 +458,5 @@ RDL__OPERATOR(MatMul, 1, 2, 2, 1, 1, .flags = RDL__OP_FUSES, .infer = infer_matm
               .prepare = prepare_matmul, .lower = lower_matmul, .flop = flop_matmul);
 
 /* MatMul, then a row added to every row; what a fusion makes of MatMul and Add. */
-const struct rdl__op rdl__op_MatMulBias_1 = {.domain = "raddle",
-                                             .name = "MatMulBias",
-                                             .since = 1,
-                                             .min_inputs = 3,
-                                             .max_inputs = 3,
-                                             .min_outputs = 1,
-                                             .max_outputs = 1,
-                                             .flags = RDL__OP_FUSES,
-                                             .infer = infer_matmul_bias,
-                                             .prepare = prepare_matmul,
-                                             .lower = lower_matmul,
-                                             .flop = flop_matmul};
+RDL__INTERNAL_OPERATOR(MatMulBias, 3, 3, 1, 1, .flags = RDL__OP_FUSES, .infer = infer_matmul_bias,
+                       .prepare = prepare_matmul, .lower = lower_matmul, .flop = flop_matmul);

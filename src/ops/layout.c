@@ -383,12 +383,4 @@ static enum rdl_status lower_embedding(const struct rdl__lower *lower)
 
 /* Inputs: ids (i32 or i64) [.., 1], a table [classes + 1, N]. Row id - first of the table for each id, the
  * last row for an id of no class; what a fusion makes of a product with a one-hot matrix. */
-const struct rdl__op rdl__op_Embedding_1 = {.domain = "raddle",
-                                            .name = "Embedding",
-                                            .since = 1,
-                                            .min_inputs = 2,
-                                            .max_inputs = 2,
-                                            .min_outputs = 1,
-                                            .max_outputs = 1,
-                                            .infer = infer_embedding,
-                                            .lower = lower_embedding};
+RDL__INTERNAL_OPERATOR(Embedding, 2, 2, 1, 1, .infer = infer_embedding, .lower = lower_embedding);
