@@ -70,13 +70,13 @@ enum rdl__activation_kind {
     RDL__ACT_NONE = 0,
     RDL__ACT_RELU,        /* max(x, 0) */
     RDL__ACT_CLIP,        /* min(max(x, a), b) */
-    RDL__ACT_HARD_SWISH,  /* x * min(max(x + 3, 0), 6) / 6 */
+    RDL__ACT_HARD_SWISH,  /* a x min(max(x + 3, 0), 6) / 6 + b */
     RDL__ACT_HARD_SIGMOID /* min(max(a x + b, 0), 1) */
 };
 
 struct rdl__activation {
     enum rdl__activation_kind kind;
-    float a, b; /* parameters of CLIP and HARD_SIGMOID; else zero */
+    float a, b; /* parameters of CLIP, HARD_SWISH and HARD_SIGMOID; else zero */
 };
 
 /** One operator call. */

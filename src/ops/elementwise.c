@@ -348,7 +348,7 @@ UNARY_OP(Exp, 6, EXP, NULL, 0.0f, 0.0f)
 UNARY_OP(Floor, 6, FLOOR, NULL, 0.0f, 0.0f)
 UNARY_OP(HardSigmoid, 6, HARD_SIGMOID, check_hard_sigmoid,
          rdl__attr_float(lower->node, "alpha", 0.2f), rdl__attr_float(lower->node, "beta", 0.5f))
-UNARY_OP(HardSwish, 14, HARD_SWISH, NULL, 0.0f, 0.0f)
+UNARY_OP(HardSwish, 14, HARD_SWISH, NULL, 1.0f, 0.0f)
 UNARY_OP(Log, 6, LOG, NULL, 0.0f, 0.0f)
 UNARY_OP(Neg, 6, NEG, NULL, 0.0f, 0.0f)
 UNARY_OP(Not, 1, NOT, NULL, 0.0f, 0.0f)

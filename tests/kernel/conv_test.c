@@ -453,7 +453,7 @@ static void bench_one(const int64_t s[7])
                                    .groups = s[2],
                                    .in_channels = s[0] / s[2],
                                    .out_channels = s[1] / s[2],
-                                   .act = {RDL__K_ACT_HARD_SWISH, 0, 0}}};
+                                   .act = {RDL__K_ACT_HARD_SWISH, 1, 0}}};
     struct rdl__k_window *w = &b.c.p.window;
     for (int d = 0; d < 3; d++)
         w->out[d] = (w->in[d] + 2 * w->pad[d] - w->kernel[d]) / w->stride[d] + 1;

@@ -73,14 +73,10 @@ static void binary_check(uint64_t *seed, enum rdl__k_binary_op op, const struct 
     float *a = test_random(seed, (int64_t)rdl__shape_count(&pair[0]), test_edgy);
     float *b = test_random(seed, (int64_t)rdl__shape_count(&pair[1]), test_edgy);
     float *want = test_floats(count), *got = test_floats(count);
-    for (int64_t i = 0; i < count; i++) {
-        want[i] =
-            binary_expect(op, a[offset_of(&out, &pair[0], i)], b[offset_of(&out, &pair[1], i)]);
-        want[i] = op == RDL__K_BINARY_ADD && 0.0f > want[i] ? 0.0f : want[i];
-    }
-    struct rdl__k_binary p = {.op = op, .dtype = RDL_F32};
-    if (op == RDL__K_BINARY_ADD) /* one of them with an activation */
-        p.act.kind = RDL__K_ACT_RELU;
+    struct rdl__k_binary p = {.op = op, .dtype = RDL_F32, .act = test_acts[op % TEST_ACTS]};
+    for (int64_t i = 0; i < count; i++)
+        want[i] = test_act(&p.act, binary_expect(op, a[offset_of(&out, &pair[0], i)],
+                                                 b[offset_of(&out, &pair[1], i)]));
     const size_t tiles = rdl__k_binary_plan(&p, &pair[0], &pair[1], &out);
     void *bind[] = {a, b, got};
     assert_int_equal(RDL_OK, test_run_split(fn, &p, bind, tiles, 0));
@@ -171,7 +167,7 @@ static double unary_expect(enum rdl__k_unary_op op, double x, float a, float b)
     case RDL__K_UNARY_CLIP:
         return isnan(x) ? x : fmin(fmax(x, (double)a), (double)b);
     case RDL__K_UNARY_HARD_SWISH:
-        return isnan(x) ? x : x * fmin(fmax(x + 3, 0), 6) / 6;
+        return isnan(x) ? x : (double)a * x * fmin(fmax(x + 3, 0), 6) / 6 + (double)b;
     case RDL__K_UNARY_HARD_SIGMOID:
         return isnan(x) ? x : fmin(fmax((double)a * x + (double)b, 0), 1);
     case RDL__K_UNARY_SIGMOID:

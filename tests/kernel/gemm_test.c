@@ -14,13 +14,6 @@ struct product {
     size_t tiles;
 };
 
-static const struct rdl__k_act acts[] = {{RDL__K_ACT_NONE, 0.0f, 0.0f},
-                                         {RDL__K_ACT_RELU, 0.0f, 0.0f},
-                                         {RDL__K_ACT_CLIP, -0.5f, 0.75f},
-                                         {RDL__K_ACT_HARD_SWISH, 0.0f, 0.0f},
-                                         {RDL__K_ACT_HARD_SIGMOID, 0.2f, 0.5f}};
-#define ACTS (sizeof acts / sizeof *acts)
-
 static void product_make(struct product *p, uint64_t *seed, enum rdl__isa isa, int64_t m, int64_t n,
                          int64_t k, float (*number)(uint64_t *))
 {
@@ -54,28 +47,6 @@ static void product_run(struct product *p, enum rdl__isa isa, bool split)
     assert_int_equal(RDL_OK, (split ? test_run_split : test_run)(fn, &p->g, bind, p->tiles, 0));
 }
 
-/* The words of act.h. */
-static float act_of(const struct rdl__k_act *act, float x)
-{
-    float t = x;
-    if (act->kind == RDL__K_ACT_RELU)
-        t = 0.0f > x ? 0.0f : x;
-    if (act->kind == RDL__K_ACT_CLIP) {
-        t = act->a > x ? act->a : x;
-        t = act->b < t ? act->b : t;
-    }
-    if (act->kind == RDL__K_ACT_HARD_SWISH) {
-        t = 0.0f > x + 3.0f ? 0.0f : x + 3.0f;
-        t = x * ((6.0f < t ? 6.0f : t) * (1.0f / 6.0f));
-    }
-    if (act->kind == RDL__K_ACT_HARD_SIGMOID) {
-        t = act->a * x + act->b;
-        t = 0.0f > t ? 0.0f : t;
-        t = 1.0f < t ? 1.0f : t;
-    }
-    return t;
-}
-
 /* The chain that gemm.h promises. */
 static float chain(const struct product *p, enum rdl__isa isa, int64_t i, int64_t j)
 {
@@ -84,7 +55,7 @@ static float chain(const struct product *p, enum rdl__isa isa, int64_t i, int64_
         const float a = p->a[i * p->g.k + d], b = p->b[d * p->g.n + j];
         c = isa == RDL__ISA_PORTABLE ? a * b + c : fmaf(a, b, c);
     }
-    return act_of(&p->g.act, c);
+    return test_act(&p->g.act, c);
 }
 
 static void check_chain(struct product *p, enum rdl__isa isa)
@@ -114,7 +85,7 @@ static void gemm_is_the_chain_on(enum rdl__isa isa)
             for (size_t k = 0; k < sizeof ks / sizeof *ks; k++) {
                 struct product p;
                 product_make(&p, &seed, isa, ms[m], ns[n], ks[k], test_unit);
-                p.g.act = acts[(m + n + k) % ACTS];
+                p.g.act = test_acts[(m + n + k) % TEST_ACTS];
                 check_chain(&p, isa);
                 product_drop(&p);
             }
@@ -131,7 +102,7 @@ static void gemm_deep_on(enum rdl__isa isa)
     uint64_t seed = 5;
     struct product p;
     product_make(&p, &seed, isa, 7, 19, 2500, test_unit); /* several passes over k */
-    p.g.act = acts[2];
+    p.g.act = test_acts[2];
     check_chain(&p, isa);
     product_drop(&p);
 }
@@ -145,10 +116,10 @@ static void gemm_several_passes_over_k_are_the_chain(void **state)
 static void gemm_edges_on(enum rdl__isa isa)
 {
     uint64_t seed = 77;
-    for (size_t i = 0; i < ACTS; i++) {
+    for (size_t i = 0; i < TEST_ACTS; i++) {
         struct product p;
         product_make(&p, &seed, isa, 13, 37, 3, test_edgy);
-        p.g.act = acts[i];
+        p.g.act = test_acts[i];
         check_chain(&p, isa);
         product_drop(&p);
     }
@@ -361,7 +332,7 @@ static int bench(const char *part)
             continue;
         product_make(&p, &seed, rdl__isa_best(), shapes[i][0], shapes[i][2], shapes[i][1],
                      test_unit);
-        p.g.act = acts[1];
+        p.g.act = test_acts[1];
         p.tiles = rdl__k_gemm_plan(rdl__isa_best(), &p.g);
         bench_aligned(name, &p);
         product_drop(&p);

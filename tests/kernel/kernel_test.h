@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "device/kernel.h"
+#include "kernels/act.h"
 #include "os/cpu.h"
 
 /** Words of a xorshift generator; any seed but 0. */
@@ -48,6 +49,36 @@ static inline float test_edgy(uint64_t *state)
                                   3.0f,       6.0f,      88.8f,    -103.9f,   -88.0f};
     const uint64_t pick = test_next(state) % 40;
     return pick < sizeof edges / sizeof *edges ? edges[pick] : 20.0f * test_unit(state);
+}
+
+/** An activation of each kind. */
+static const struct rdl__k_act test_acts[] = {{RDL__K_ACT_NONE, 0.0f, 0.0f},
+                                              {RDL__K_ACT_RELU, 0.0f, 0.0f},
+                                              {RDL__K_ACT_CLIP, -0.5f, 0.75f},
+                                              {RDL__K_ACT_HARD_SWISH, 1.5f, -0.25f},
+                                              {RDL__K_ACT_HARD_SIGMOID, 0.2f, 0.5f}};
+#define TEST_ACTS (sizeof test_acts / sizeof *test_acts)
+
+/** The words of act.h, on one number. */
+static inline float test_act(const struct rdl__k_act *act, float x)
+{
+    float t = x;
+    if (act->kind == RDL__K_ACT_RELU)
+        t = 0.0f > x ? 0.0f : x;
+    if (act->kind == RDL__K_ACT_CLIP) {
+        t = act->a > x ? act->a : x;
+        t = act->b < t ? act->b : t;
+    }
+    if (act->kind == RDL__K_ACT_HARD_SWISH) {
+        t = 0.0f > x + 3.0f ? 0.0f : x + 3.0f;
+        t = act->a * (x * ((6.0f < t ? 6.0f : t) * (1.0f / 6.0f))) + act->b;
+    }
+    if (act->kind == RDL__K_ACT_HARD_SIGMOID) {
+        t = act->a * x + act->b;
+        t = 0.0f > t ? 0.0f : t;
+        t = 1.0f < t ? 1.0f : t;
+    }
+    return t;
 }
 
 /** Memory with exactly `bytes` readable bytes from a place that is only aligned to `align`; freed by

@@ -30,6 +30,7 @@ static inline const struct rdl__op *maker_find(const char *domain, const char *n
         {.domain = "", .name = "Clip", .since = 6, 1, 3, 1, 1},
         {.domain = "", .name = "Concat", .since = 4, 1, RDL__VARIADIC, 1, 1},
         {.domain = "", .name = "Conv", .since = 1, 2, 3, 1, 1, .flags = FUSES},
+        {.domain = "", .name = "ConvTranspose", .since = 1, 2, 3, 1, 1, .flags = FUSES},
         {.domain = "", .name = "Div", .since = 7, 2, 2, 1, 1, .flags = IN_PLACE},
         {.domain = "", .name = "Dropout", .since = 7, 1, 3, 1, 2},
         {.domain = "raddle", .name = "Embedding", .since = 1, 2, 2, 1, 1},

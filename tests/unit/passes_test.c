@@ -252,7 +252,7 @@ static void identity_pass_leaves_what_it_must(void **state)
     assert_left_alone(&w, rdl__pass_eliminate_identity, "Dropout Relu");
 }
 
-/* ---- fuse_batch_norm --------------------------------------------------------------------------- */
+/* ---- fuse_affine ------------------------------------------------------------------------------- */
 
 static const float weights[4] = {1, 2, 3, 4}; /* [2, 2, 1, 1] */
 static const float bias[2] = {0.5F, -1}, scale[2] = {2, -3}, shift[2] = {10, 20};
@@ -291,7 +291,7 @@ static void batch_norm_is_folded_into_conv(void **state)
         const int32_t b = with_bias ? vector(&w, "b", 2, bias) : RDL__NO_VALUE;
         const int32_t y = make_norm(&w, make_conv(&w, b), vector(&w, "var", 2, var));
         maker_output(w.graph, y);
-        run_pass(&w, rdl__pass_fuse_batch_norm, NULL);
+        run_pass(&w, rdl__pass_fuse_affine, NULL);
         MAKER_ASSERT_OPS(w.graph, "Conv");
         const struct rdl__node *conv = w.graph->nodes[0];
         assert_int_equal(conv->outputs[0], y);
@@ -316,32 +316,157 @@ static void batch_norm_pass_leaves_what_it_must(void **state)
     int32_t conv = make_conv(&w, RDL__NO_VALUE);
     maker_output(w.graph, make_norm(&w, conv, vector(&w, "var", 2, var)));
     maker_output(w.graph, MAKER_NODE(w.graph, "Relu", "r", conv));
-    assert_left_alone(&w, rdl__pass_fuse_batch_norm, "Conv BatchNormalization Relu");
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv BatchNormalization Relu");
 
     begin(&w); /* it is a graph output */
     conv = make_conv(&w, RDL__NO_VALUE);
     maker_output(w.graph, conv);
     maker_output(w.graph, make_norm(&w, conv, vector(&w, "var", 2, var)));
-    assert_left_alone(&w, rdl__pass_fuse_batch_norm, "Conv BatchNormalization");
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv BatchNormalization");
 
     begin(&w); /* the variance is fed */
     const int32_t fed = maker_input(w.graph, "fed", RDL_F32);
     maker_output(w.graph, make_norm(&w, make_conv(&w, RDL__NO_VALUE), fed));
-    assert_left_alone(&w, rdl__pass_fuse_batch_norm, "Conv BatchNormalization");
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv BatchNormalization");
 
     begin(&w); /* it has no root */
     maker_output(w.graph,
                  make_norm(&w, make_conv(&w, RDL__NO_VALUE), vector(&w, "var", 2, negative)));
-    assert_left_alone(&w, rdl__pass_fuse_batch_norm, "Conv BatchNormalization");
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv BatchNormalization");
 
     begin(&w); /* another count of channels */
     maker_output(w.graph, make_norm(&w, make_conv(&w, RDL__NO_VALUE), vector(&w, "var", 1, var)));
-    assert_left_alone(&w, rdl__pass_fuse_batch_norm, "Conv BatchNormalization");
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv BatchNormalization");
 
     begin(&w); /* training */
     maker_output(w.graph, make_norm(&w, make_conv(&w, RDL__NO_VALUE), vector(&w, "v", 2, var)));
     set_int(&w, "training_mode", 1);
-    assert_left_alone(&w, rdl__pass_fuse_batch_norm, "Conv BatchNormalization");
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv BatchNormalization");
+}
+
+/* What the constants of node 0, a convolution, must be after y = weights(c) * s(c), bias(c) * s(c) + t(c);
+ * channel k of the two is that of weights 2k and 2k + 1. */
+static void assert_affine(struct work *w, const char *op, bool with_bias, const float s[2],
+                          const float t[2])
+{
+    run_pass(w, rdl__pass_fuse_affine, NULL);
+    assert_true(w->changed);
+    MAKER_ASSERT_OPS(w->graph, op);
+    const struct rdl__node *conv = w->graph->nodes[0];
+    assert_int_equal(conv->outputs[0], w->graph->outputs[0]);
+    for (int c = 0; c < 2; c++) {
+        for (int k = 0; k < 2; k++)
+            assert_true(constant_of(w->graph, conv, 1)[2 * c + k] == weights[2 * c + k] * s[c]);
+        assert_true(constant_of(w->graph, conv, 2)[c] == (with_bias ? bias[c] : 0) * s[c] + t[c]);
+    }
+    assert_true(weights[0] == 1); /* others may use the old ones */
+    rdl__arena_fini(&w->arena);
+}
+
+static void affine_arithmetic_is_folded_into_conv(void **state)
+{
+    (void)state;
+    static const float one[2] = {1, 1}, none[2] = {0, 0}, four[2] = {4, 4}, half[2] = {0.5F, 2};
+    static const float minus[2] = {-10, -20}, inverse[2] = {2, 0.5F};
+    static const struct {
+        const char *op;
+        bool swap;
+        int32_t rank;
+        int64_t dims[4];
+        const float *constant, *s, *t;
+    } cases[] = {
+        {"Add", false, 3, {2, 1, 1}, shift, one, shift},
+        {"Add", true, 4, {1, 2, 1, 1}, shift, one, shift},
+        {"Add", false, 0, {0}, four, one, four},
+        {"Sub", false, 4, {1, 2, 1, 1}, shift, one, minus},
+        {"Mul", false, 1, {1}, four, four, none},
+        {"Mul", true, 3, {2, 1, 1}, half, half, none},
+        {"Div", false, 4, {1, 2, 1, 1}, inverse, half, none},
+        {"Mul", false, 4, {1, 1, 1, 1}, four, four, none},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int with_bias = 0; with_bias < 2; with_bias++) {
+            struct work w;
+            begin(&w);
+            const int32_t b = with_bias ? vector(&w, "b", 2, bias) : RDL__NO_VALUE;
+            const int32_t conv = make_conv(&w, b);
+            const int32_t k = maker_constant(w.graph, "k", RDL_F32, cases[i].rank, cases[i].dims,
+                                             cases[i].constant);
+            maker_output(w.graph, cases[i].swap ? MAKER_NODE(w.graph, cases[i].op, "y", k, conv)
+                                                : MAKER_NODE(w.graph, cases[i].op, "y", conv, k));
+            assert_affine(&w, "Conv", with_bias, cases[i].s, cases[i].t);
+        }
+}
+
+static void affine_of_grouped_conv_transpose_is_folded(void **state)
+{
+    (void)state;
+    /* [4 in, 2 out a group, 1, 1] in 2 groups: of channels 0 and 1, then of 2 and 3 */
+    static const float turned[8] = {1, 2, 3, 4, 5, 6, 7, 8}, factors[4] = {2, 3, 5, 7};
+    static const float want[8] = {2, 6, 6, 12, 25, 42, 35, 56};
+    struct work w;
+    begin(&w);
+    const int32_t k = maker_constant(w.graph, "W", RDL_F32, 4, (int64_t[]){4, 2, 1, 1}, turned);
+    const int32_t conv = MAKER_NODE(w.graph, "ConvTranspose", "conv", w.x, k);
+    set_int(&w, "group", 2);
+    const int32_t factor =
+        maker_constant(w.graph, "f", RDL_F32, 4, (int64_t[]){1, 4, 1, 1}, factors);
+    maker_output(w.graph, MAKER_NODE(w.graph, "Mul", "y", conv, factor));
+    run_pass(&w, rdl__pass_fuse_affine, NULL);
+    MAKER_ASSERT_OPS(w.graph, "ConvTranspose");
+    assert_memory_equal(constant_of(w.graph, w.graph->nodes[0], 1), want, sizeof want);
+    assert_int_equal(w.graph->values[w.graph->nodes[0]->inputs[2]].constant->shape.dims[0], 4);
+    rdl__arena_fini(&w.arena);
+}
+
+/* A Conv and op of it and of a constant f32, in the other order if swap. */
+static void arithmetic(struct work *w, const char *op, bool swap, int32_t rank, const int64_t *dims,
+                       const float *data)
+{
+    begin(w);
+    const int32_t conv = make_conv(w, RDL__NO_VALUE);
+    const int32_t k = maker_constant(w->graph, "k", RDL_F32, rank, dims, data);
+    maker_output(w->graph, swap ? MAKER_NODE(w->graph, op, "y", k, conv)
+                                : MAKER_NODE(w->graph, op, "y", conv, k));
+}
+
+static void affine_pass_leaves_what_it_must(void **state)
+{
+    (void)state;
+    struct work w;
+    arithmetic(&w, "Add", false, 4, (int64_t[]){1, 1, 1, 2}, shift); /* a column of the picture */
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Add");
+    arithmetic(&w, "Mul", false, 1, (int64_t[]){2}, shift); /* likewise */
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Mul");
+    arithmetic(&w, "Mul", false, 5, (int64_t[]){1, 1, 1, 1, 1}, shift); /* gives a dimension */
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Mul");
+    arithmetic(&w, "Add", false, 4, (int64_t[]){2, 1, 1, 1}, shift); /* makes two images of one */
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Add");
+    arithmetic(&w, "Sub", true, 0, NULL, shift);
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Sub");
+    arithmetic(&w, "Div", true, 0, NULL, shift);
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Div");
+    arithmetic(&w, "Div", false, 3, (int64_t[]){2, 1, 1}, (const float[]){1, 0});
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Div");
+    arithmetic(&w, "Mul", false, 0, NULL, (const float[]){INFINITY});
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Mul");
+
+    begin(&w); /* fed */
+    const int32_t fed = maker_input(w.graph, "fed", RDL_F32);
+    maker_output(w.graph, MAKER_NODE(w.graph, "Mul", "y", make_conv(&w, RDL__NO_VALUE), fed));
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Mul");
+
+    begin(&w); /* used twice */
+    const int32_t conv = make_conv(&w, RDL__NO_VALUE);
+    maker_output(w.graph, MAKER_NODE(w.graph, "Mul", "y", conv, maker_scalar(w.graph, "two", 2)));
+    maker_output(w.graph, conv);
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Mul");
+
+    begin(&w); /* a bias that is fed */
+    const int32_t b = maker_input(w.graph, "b", RDL_F32);
+    maker_output(w.graph, MAKER_NODE(w.graph, "Mul", "y", make_conv(&w, b),
+                                     maker_scalar(w.graph, "two", 2)));
+    assert_left_alone(&w, rdl__pass_fuse_affine, "Conv Mul");
 }
 
 /* ---- fuse_hard_swish --------------------------------------------------------------------------- */
@@ -488,29 +613,6 @@ static void bias_of_matmul_is_fused(void **state)
     }
 }
 
-static void bias_of_conv_is_fused(void **state)
-{
-    (void)state;
-    for (int with_bias = 0; with_bias < 2; with_bias++) {
-        struct work w;
-        begin(&w);
-        const int32_t b = with_bias ? vector(&w, "b", 2, bias) : RDL__NO_VALUE;
-        const int32_t conv = make_conv(&w, b);
-        const int32_t more =
-            with_bias ? maker_constant(w.graph, "m", RDL_F32, 3, (int64_t[]){2, 1, 1}, shift)
-                      : maker_constant(w.graph, "m", RDL_F32, 4, (int64_t[]){1, 2, 1, 1}, shift);
-        const int32_t y = MAKER_NODE(w.graph, "Add", "y", conv, more);
-        maker_output(w.graph, y);
-        run_pass(&w, rdl__pass_fuse_bias, NULL);
-        MAKER_ASSERT_OPS(w.graph, "Conv");
-        for (int c = 0; c < 2; c++)
-            assert_true(constant_of(w.graph, w.graph->nodes[0], 2)[c] ==
-                        shift[c] + (with_bias ? bias[c] : 0));
-        assert_int_equal(w.graph->nodes[0]->outputs[0], y);
-        rdl__arena_fini(&w.arena);
-    }
-}
-
 static void bias_pass_leaves_what_it_must(void **state)
 {
     (void)state;
@@ -552,12 +654,6 @@ static void bias_pass_leaves_what_it_must(void **state)
                  MAKER_NODE(w.graph, "Add", "y", mm,
                             maker_constant(w.graph, "b", RDL_I32, 1, (int64_t[]){2}, ints)));
     assert_left_alone(&w, rdl__pass_fuse_bias, "MatMul Add");
-
-    begin(&w); /* a constant a column of the picture */
-    const int32_t conv = make_conv(&w, RDL__NO_VALUE);
-    const int32_t wide = maker_constant(w.graph, "m", RDL_F32, 4, (int64_t[]){1, 1, 1, 2}, shift);
-    maker_output(w.graph, MAKER_NODE(w.graph, "Add", "y", conv, wide));
-    assert_left_alone(&w, rdl__pass_fuse_bias, "Conv Add");
 }
 
 /* ---- fuse_activation --------------------------------------------------------------------------- */
@@ -586,7 +682,9 @@ static void activation_is_fused(void **state)
 {
     (void)state;
     assert_int_equal(fuse_one("Relu", NULL).kind, RDL__ACT_RELU);
-    assert_int_equal(fuse_one("HardSwish", NULL).kind, RDL__ACT_HARD_SWISH);
+    const struct rdl__activation swish = fuse_one("HardSwish", NULL);
+    assert_int_equal(swish.kind, RDL__ACT_HARD_SWISH);
+    assert_true(swish.a == 1 && swish.b == 0);
     const struct rdl__activation sigmoid = fuse_one("HardSigmoid", NULL);
     assert_int_equal(sigmoid.kind, RDL__ACT_HARD_SIGMOID);
     assert_true(sigmoid.a == 0.2F && sigmoid.b == 0.5F);
@@ -634,6 +732,58 @@ static void activation_is_fused_once(void **state)
     run_pass(&w, rdl__pass_fuse_activation, NULL);
     MAKER_ASSERT_OPS(w.graph, "Conv HardSigmoid");
     assert_int_equal(w.graph->nodes[0]->activation.kind, RDL__ACT_RELU);
+    rdl__arena_fini(&w.arena);
+}
+
+static void activation_takes_what_scales_a_hard_swish(void **state)
+{
+    (void)state;
+    struct work w;
+    begin(&w); /* 3 * (2 * swish + 5) + 1 */
+    int32_t y = MAKER_NODE(w.graph, "HardSwish", "h", make_conv(&w, RDL__NO_VALUE));
+    y = MAKER_NODE(w.graph, "Mul", "m", maker_scalar(w.graph, "two", 2), y);
+    y = MAKER_NODE(w.graph, "Add", "a", y, vector(&w, "five", 1, (const float[]){5}));
+    y = MAKER_NODE(w.graph, "Mul", "n", y, maker_scalar(w.graph, "three", 3));
+    y = MAKER_NODE(w.graph, "Add", "b", y, maker_scalar(w.graph, "one", 1));
+    maker_output(w.graph, y);
+    run_pass(&w, rdl__pass_fuse_activation, NULL);
+    MAKER_ASSERT_OPS(w.graph, "Conv");
+    const struct rdl__activation act = w.graph->nodes[0]->activation;
+    assert_int_equal(act.kind, RDL__ACT_HARD_SWISH);
+    assert_true(act.a == 6 && act.b == 16);
+    rdl__arena_fini(&w.arena);
+
+    begin(&w); /* used twice */
+    y = MAKER_NODE(w.graph, "HardSwish", "h", make_conv(&w, RDL__NO_VALUE));
+    maker_output(w.graph, MAKER_NODE(w.graph, "Mul", "m", y, maker_scalar(w.graph, "two", 2)));
+    maker_output(w.graph, y);
+    run_pass(&w, rdl__pass_fuse_activation, NULL);
+    MAKER_ASSERT_OPS(w.graph, "Conv Mul");
+    rdl__arena_fini(&w.arena);
+
+    begin(&w); /* a constant a channel; one that may give a dimension; another activation */
+    y = MAKER_NODE(w.graph, "HardSwish", "h", make_conv(&w, RDL__NO_VALUE));
+    y = MAKER_NODE(w.graph, "Mul", "m", y,
+                   maker_constant(w.graph, "k", RDL_F32, 3, (int64_t[]){2, 1, 1}, shift));
+    maker_output(w.graph, y);
+    run_pass(&w, rdl__pass_fuse_activation, NULL);
+    MAKER_ASSERT_OPS(w.graph, "Conv Mul");
+    rdl__arena_fini(&w.arena);
+
+    begin(&w);
+    y = MAKER_NODE(w.graph, "HardSwish", "h", make_conv(&w, RDL__NO_VALUE));
+    y = MAKER_NODE(w.graph, "Mul", "m", y,
+                   maker_constant(w.graph, "k", RDL_F32, 2, (int64_t[]){1, 1}, shift));
+    maker_output(w.graph, y);
+    run_pass(&w, rdl__pass_fuse_activation, NULL);
+    MAKER_ASSERT_OPS(w.graph, "Conv Mul");
+    rdl__arena_fini(&w.arena);
+
+    begin(&w);
+    y = MAKER_NODE(w.graph, "Relu", "h", make_conv(&w, RDL__NO_VALUE));
+    maker_output(w.graph, MAKER_NODE(w.graph, "Mul", "m", y, maker_scalar(w.graph, "two", 2)));
+    run_pass(&w, rdl__pass_fuse_activation, NULL);
+    MAKER_ASSERT_OPS(w.graph, "Conv Mul");
     rdl__arena_fini(&w.arena);
 }
 
@@ -707,15 +857,18 @@ int main(void)
         cmocka_unit_test(identity_pass_leaves_what_it_must),
         cmocka_unit_test(batch_norm_is_folded_into_conv),
         cmocka_unit_test(batch_norm_pass_leaves_what_it_must),
+        cmocka_unit_test(affine_arithmetic_is_folded_into_conv),
+        cmocka_unit_test(affine_of_grouped_conv_transpose_is_folded),
+        cmocka_unit_test(affine_pass_leaves_what_it_must),
         cmocka_unit_test(hard_swish_is_found_in_every_order),
         cmocka_unit_test(hard_swish_of_hard_sigmoid_is_found),
         cmocka_unit_test(hard_swish_pass_leaves_what_it_must),
         cmocka_unit_test(bias_of_matmul_is_fused),
-        cmocka_unit_test(bias_of_conv_is_fused),
         cmocka_unit_test(bias_pass_leaves_what_it_must),
         cmocka_unit_test(activation_is_fused),
         cmocka_unit_test(activation_pass_leaves_what_it_must),
         cmocka_unit_test(activation_is_fused_once),
+        cmocka_unit_test(activation_takes_what_scales_a_hard_swish),
         cmocka_unit_test(optimize_joins_conv_norm_and_activation),
         cmocka_unit_test(optimize_joins_what_an_activation_hid),
         cmocka_unit_test(optimize_without_memory_says_so),

@@ -7,9 +7,9 @@
 #define MAX_ROUNDS 8
 
 static const rdl__pass_fn passes[] = {
-    rdl__pass_constant_fold,   rdl__pass_resolve_select,  rdl__pass_eliminate_identity,
-    rdl__pass_fuse_batch_norm, rdl__pass_fuse_hard_swish, rdl__pass_fuse_gelu,
-    rdl__pass_fuse_one_hot,    rdl__pass_fuse_bias,       rdl__pass_fuse_activation,
+    rdl__pass_constant_fold, rdl__pass_resolve_select,  rdl__pass_eliminate_identity,
+    rdl__pass_fuse_affine,   rdl__pass_fuse_hard_swish, rdl__pass_fuse_gelu,
+    rdl__pass_fuse_one_hot,  rdl__pass_fuse_bias,       rdl__pass_fuse_activation,
 };
 
 /* Runs a pass on a graph, then on its subgraphs, which see what became constant. */

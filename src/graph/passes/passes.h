@@ -62,9 +62,10 @@ enum rdl_status rdl__pass_eliminate_identity(struct rdl__graph *graph,
                                              const struct rdl__pass_context *context,
                                              bool *changed);
 
-/** Conv + BatchNormalization of constants: one Conv, its weights computed in double. */
-enum rdl_status rdl__pass_fuse_batch_norm(struct rdl__graph *graph,
-                                          const struct rdl__pass_context *context, bool *changed);
+/** Conv or ConvTranspose, then BatchNormalization of constants, or Add, Sub, Mul or Div of one constant
+ * element or one a channel: one convolution, its weights computed in double. */
+enum rdl_status rdl__pass_fuse_affine(struct rdl__graph *graph,
+                                      const struct rdl__pass_context *context, bool *changed);
 
 /** x * clip(x + 3, 0, 6) / 6 in any order of its products, and x * HardSigmoid(x, 1/6, 1/2): one
  * HardSwish. */
@@ -80,12 +81,12 @@ enum rdl_status rdl__pass_fuse_gelu(struct rdl__graph *graph,
 enum rdl_status rdl__pass_fuse_one_hot(struct rdl__graph *graph,
                                        const struct rdl__pass_context *context, bool *changed);
 
-/** MatMul + Add of a constant row: raddle MatMulBias. Conv + Add of a constant a channel: its bias. */
+/** MatMul + Add of a constant row: raddle MatMulBias. */
 enum rdl_status rdl__pass_fuse_bias(struct rdl__graph *graph,
                                     const struct rdl__pass_context *context, bool *changed);
 
 /** Relu, Clip (constant bounds), HardSwish and HardSigmoid become the activation of the node before
- * them, if its operator has RDL__OP_FUSES. */
+ * them, if its operator has RDL__OP_FUSES; so does a Mul or Add of a constant element behind HardSwish. */
 enum rdl_status rdl__pass_fuse_activation(struct rdl__graph *graph,
                                           const struct rdl__pass_context *context, bool *changed);
 

@@ -172,7 +172,7 @@ static float act_scalar(const struct rdl__k_act *act, float x)
     case RDL__K_ACT_HARD_SWISH:
         t = 0.0f > x + 3.0f ? 0.0f : x + 3.0f;
         t = 6.0f < t ? 6.0f : t;
-        return x * (t * (1.0f / 6.0f));
+        return act->a * (x * (t * (1.0f / 6.0f))) + act->b;
     case RDL__K_ACT_HARD_SIGMOID:
         t = act->a * x + act->b;
         t = 0.0f > t ? 0.0f : t;
@@ -263,7 +263,7 @@ static int64_t whole(double x)
     CLIP_RUN(clip_##dtype, type)                                                                   \
     UNARY_RUN(relu_##dtype, type, LOW(type, x))                                                    \
     UNARY_RUN(hard_swish_##dtype, type,                                                            \
-              x *(HIGH(type, LOW(type, x + (type)3), 6) * (type)(1.0 / 6.0)))                      \
+              a *(x * (HIGH(type, LOW(type, x + (type)3), 6) * (type)(1.0 / 6.0))) + b)            \
     UNARY_RUN(hard_sigmoid_##dtype, type, HIGH(type, LOW(type, a *x + b), 1))                      \
     UNARY_RUN(sigmoid_##dtype, type, 1.0 / (1.0 + exp(-(double)x)))                                \
     UNARY_RUN(neg_##dtype, type, -x)                                                               \

@@ -6,10 +6,10 @@
 
 #include "kernels/act.h"
 
-static inline vf act_hard_swish(vf x)
+static inline vf act_hard_swish(vf x, vf a, vf b)
 {
     const vf gate = vf_min(vf_set1(6.0f), vf_max(vf_set1(0.0f), x + vf_set1(3.0f)));
-    return x * (gate * vf_set1(1.0f / 6.0f));
+    return a * (x * (gate * vf_set1(1.0f / 6.0f))) + b;
 }
 
 static inline vf act_hard_sigmoid(vf x, vf a, vf b)
@@ -40,7 +40,7 @@ static ALWAYS_INLINE void act_apply(const struct rdl__k_act *act, const int rows
     } else if (act->kind == RDL__K_ACT_CLIP) {
         ACT_EACH(vf_min(b, vf_max(a, x)))
     } else if (act->kind == RDL__K_ACT_HARD_SWISH) {
-        ACT_EACH(act_hard_swish(x))
+        ACT_EACH(act_hard_swish(x, a, b))
     } else {
         ACT_EACH(act_hard_sigmoid(x, a, b))
     }

@@ -151,7 +151,7 @@ static ALWAYS_INLINE vf unary_one(const enum rdl__k_unary_op op, vf x, vf a, vf 
     case RDL__K_UNARY_CLIP:
         return vf_min(b, vf_max(a, x));
     case RDL__K_UNARY_HARD_SWISH:
-        return act_hard_swish(x);
+        return act_hard_swish(x, a, b);
     case RDL__K_UNARY_HARD_SIGMOID:
         return act_hard_sigmoid(x, a, b);
     case RDL__K_UNARY_SIGMOID:
