@@ -147,6 +147,60 @@ static void few_read(const struct rdl__k_window *w, struct rdl__k_conv *p)
         p->read[d] = w->in[d];
 }
 
+/* Floats of a padded copy of an image's planes of a group, after few_read; false if they are too many. */
+static bool copy_floats(const struct rdl__k_conv *p, int64_t *floats)
+{
+    *floats = p->in_channels;
+    for (int d = 0; d < 3; d++)
+        if (!rdl__mul_dim(*floats, p->read[d], floats))
+            return false;
+    return *floats <= MOST_OFFSET;
+}
+
+/* Tiles of at most `most` images, or of one; all alike but the last. */
+static void set_images(struct rdl__k_conv *p, int64_t most)
+{
+    p->image_tiles = ceil_div(p->batch, least(most < 1 ? 1 : most, p->batch));
+    p->tile_images = ceil_div(p->batch, p->image_tiles);
+    p->image_tiles = ceil_div(p->batch, p->tile_images);
+}
+
+/* Whether the columns of all images make fuller vectors than channels do, and than places do. */
+static bool wants_many(const struct rdl__k_gemm_blocks *blocks, const struct rdl__k_conv *p)
+{
+    const int64_t lanes = blocks->cols / 2, places = volume(p->window.out);
+    const int64_t columns = p->batch * places;
+    const int64_t many = ceil_div(columns, lanes) * (p->tile_rows + GATHER_ROWS);
+    return places < blocks->cols && many < columns * ceil_div(p->tile_rows, blocks->most) &&
+           many < p->batch * ceil_div(places, lanes) * p->tile_rows;
+}
+
+/* As many images a tile as its work and its panels allow. */
+static bool plan_many(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_conv *p,
+                      size_t *scratch_bytes)
+{
+    const int64_t places = volume(p->window.out);
+    const int64_t depth = p->in_channels * volume(p->window.kernel);
+    int64_t copy;
+    if (!wants_many(blocks, p) || depth > MOST_OFFSET / blocks->cols)
+        return false;
+    few_read(&p->window, p);
+    const int64_t panel = depth * blocks->cols, likes = GATHER_BYTES / (int64_t)sizeof(float);
+    if (!copy_floats(p, &copy) || panel > MOST_COPIES * likes)
+        return false;
+    copy = p->copied ? copy : 0;
+    int64_t columns = least(likes / panel * blocks->cols, TILE_WORK / (depth * p->tile_rows));
+    columns = columns < blocks->cols ? blocks->cols : columns;
+    set_images(p, columns / places);
+    if (copy * p->tile_images > MOST_COPIES * likes)
+        return false;
+    const int64_t panels = ceil_div(p->tile_images * places, blocks->cols);
+    p->form = RDL__K_CONV_MANY;
+    *scratch_bytes =
+        table_and(depth, p->tile_images * (copy + p->tile_rows * places) + panels * panel);
+    return true;
+}
+
 /* As many images a tile as its work and its copies allow. */
 static bool plan_few(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_conv *p,
                      size_t *scratch_bytes)
@@ -156,22 +210,15 @@ static bool plan_few(const struct rdl__k_gemm_blocks *blocks, struct rdl__k_conv
     if (!wants_few(blocks, p))
         return false;
     few_read(w, p);
-    int64_t floats = p->in_channels;
-    for (int d = 0; d < 3; d++)
-        if (!rdl__mul_dim(floats, p->read[d], &floats))
-            return false;
-    if (floats > MOST_OFFSET || depth > MOST_OFFSET)
+    int64_t floats;
+    if (!copy_floats(p, &floats) || depth > MOST_OFFSET)
         return false;
     const int64_t bytes = p->copied ? floats * (int64_t)sizeof(float) : 1;
     if (bytes > MOST_COPIES * GATHER_BYTES)
         return false;
-    int64_t images =
-        least(GATHER_BYTES / bytes, TILE_WORK / (depth * p->tile_rows * volume(w->out)));
-    images = least(images < 1 ? 1 : images, p->batch);
+    set_images(p, least(GATHER_BYTES / bytes, TILE_WORK / (depth * p->tile_rows * volume(w->out))));
     p->form = RDL__K_CONV_FEW;
-    p->tile_images = images;
-    p->image_tiles = ceil_div(p->batch, images);
-    *scratch_bytes = table_and(depth, p->copied ? images * floats : 0);
+    *scratch_bytes = table_and(depth, p->copied ? p->tile_images * floats : 0);
     return true;
 }
 
@@ -258,7 +305,7 @@ size_t rdl__k_conv_plan(enum rdl__isa isa, struct rdl__k_conv *p, size_t *scratc
     p->row_tiles = ceil_div(p->out_channels, p->tile_rows);
     size_t tiles, matrices;
     const bool some = p->in_channels > 0 && p->out_channels > 0;
-    if (some && plan_few(&blocks, p, scratch_bytes))
+    if (some && (plan_many(&blocks, p, scratch_bytes) || plan_few(&blocks, p, scratch_bytes)))
         return (size_t)(p->image_tiles * p->groups * p->row_tiles);
     if ((!some || !plan_slide(&blocks, p, scratch_bytes)) &&
         !plan_columns(&blocks, p, scratch_bytes))

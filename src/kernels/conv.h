@@ -36,7 +36,8 @@ struct rdl__k_strips {
 enum rdl__k_conv_form {
     RDL__K_CONV_COLUMNS, /* as a matrix of columns: gathered, or where they lie */
     RDL__K_CONV_SLIDE,   /* as padded copies of some rows, output places in the lanes */
-    RDL__K_CONV_FEW      /* few places an image: of many images, output channels in the lanes */
+    RDL__K_CONV_FEW,     /* few places an image: output channels in the lanes */
+    RDL__K_CONV_MANY     /* few places an image, many images: as columns of all of them, gathered */
 };
 
 /** Parameters of the convolutions. Bindings: x [batch, groups * in_channels, in...], weights, bias
@@ -53,12 +54,12 @@ struct rdl__k_conv {
     int64_t tile_cols; /* output places of a tile; slide: of each of its rows */
     int64_t row_tiles, col_tiles;
     struct rdl__k_strips strips;      /* slide and depthwise */
-    int64_t tile_images, image_tiles; /* few */
-    int64_t read[3];                  /* few: size of a plane that is read */
-    bool copied;                      /* few: which is a padded copy */
+    int64_t tile_images, image_tiles; /* few and many */
+    int64_t read[3];                  /* few and many: size of a plane that is read */
+    bool copied;                      /* few and many: which is a padded copy */
 };
 
-/** Floats that the table at the head of the scratch of slide and few takes: an offset for each of `depth`
+/** Floats that the table at the head of the scratch of slide, few and many takes: an offset for each of `depth`
  * elements of a column, rounded up to whole cache lines. */
 static inline int64_t rdl__k_conv_table_floats(int64_t depth)
 {

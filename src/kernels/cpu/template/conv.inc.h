@@ -1,7 +1,7 @@
 /*
  * Convolution on the matrix product: rows are output channels, columns output places. The columns of
  * a tile are gathered into panels in scratch, or read where they lie if the kernel has one place. The
- * other forms are in conv_slide.inc.h and conv_few.inc.h.
+ * other forms are in conv_slide.inc.h, conv_few.inc.h and conv_many.inc.h.
  */
 #ifndef RDL_KERNELS_CPU_TEMPLATE_CONV_INC_H
 #define RDL_KERNELS_CPU_TEMPLATE_CONV_INC_H
@@ -9,6 +9,7 @@
 #include "kernels/conv.h"
 #include "kernels/cpu/template/block.inc.h"
 #include "kernels/cpu/template/conv_few.inc.h"
+#include "kernels/cpu/template/conv_many.inc.h"
 #include "kernels/cpu/template/conv_slide.inc.h"
 
 /* Where a panel's columns lie: pieces of output rows. */
@@ -184,6 +185,8 @@ enum rdl_status RDL_ISA(rdl__k_conv_f32)(const struct rdl__kernel_call *call)
         conv_slide(call, p);
     else if (p->form == RDL__K_CONV_FEW)
         conv_few(call, p);
+    else if (p->form == RDL__K_CONV_MANY)
+        conv_many(call, p);
     else
         conv_columns(call, p);
     return RDL_OK;

@@ -19,7 +19,7 @@
 struct few {
     const int32_t *table;
     const float *a, *bias;    /* of its channels; bias may be NULL */
-    const float *x;           /* planes of the first image */
+    const float *x;           /* planes of the first image, or their padded copies */
     float *c;                 /* its first output */
     int64_t x_image, c_image; /* floats between two images */
     int64_t depth, images, places;
@@ -172,47 +172,79 @@ static void few_load(const struct rdl__k_conv *p, const float *x, float *dst)
             for (int64_t y = 0; y < w->in[1]; y++, x += w->in[2]) {
                 const int64_t to_z = z + w->pad[0], to_y = y + w->pad[1];
                 if (to_z < read[0] && to_y < read[1] && cols > 0)
-                    strip_copy(dst + (to_z * read[1] + to_y) * read[2] + w->pad[2], x, cols);
+                    strip_copy_few(dst + (to_z * read[1] + to_y) * read[2] + w->pad[2], x, cols);
             }
 }
 
-static void conv_few(const struct rdl__kernel_call *call, const struct rdl__k_conv *p)
+/* What all tiles of a convolution of few places share, in floats but for places and depth. */
+struct few_sizes {
+    int64_t places, depth;
+    int64_t copy; /* a padded copy of one image's planes of a group */
+    int64_t x_image, c_image;
+    int64_t plane;
+};
+
+static struct few_sizes few_sizes(const struct rdl__k_conv *p)
 {
     const struct rdl__k_window *w = &p->window;
     const int64_t plane = w->in[0] * w->in[1] * w->in[2];
     const int64_t places = w->out[0] * w->out[1] * w->out[2];
-    const int64_t depth = p->in_channels * w->kernel[0] * w->kernel[1] * w->kernel[2];
-    const int64_t copied = p->in_channels * p->read[0] * p->read[1] * p->read[2];
+    return (struct few_sizes){
+        .places = places,
+        .depth = p->in_channels * w->kernel[0] * w->kernel[1] * w->kernel[2],
+        .copy = p->in_channels * p->read[0] * p->read[1] * p->read[2],
+        .x_image = p->groups * p->in_channels * plane,
+        .c_image = p->groups * p->out_channels * places,
+        .plane = plane,
+    };
+}
+
+/* Tile t of a call whose table is at the head of scratch: *rows output channels of some images, which are
+ * read where they lie. Tiles of other channels of the same images follow one another. */
+static struct few few_of(const struct rdl__kernel_call *call, const struct rdl__k_conv *p,
+                         const struct few_sizes *s, int64_t t, int64_t *rows)
+{
+    const int64_t row = t % p->row_tiles * p->tile_rows;
+    const int64_t group = t / p->row_tiles % p->groups;
+    const int64_t image = t / p->row_tiles / p->groups * p->tile_images;
+    const int64_t channel = group * p->out_channels + row;
     const float *bias = call->bind[2];
-    int32_t *table = call->scratch;
-    float *slab = (float *)call->scratch + rdl__k_conv_table_floats(depth);
-    few_table(p, table);
+    *rows = p->out_channels - row < p->tile_rows ? p->out_channels - row : p->tile_rows;
+    return (struct few){
+        .table = call->scratch,
+        .a = (const float *)call->bind[1] + channel * s->depth,
+        .bias = bias != NULL ? bias + channel : NULL,
+        .x = (const float *)call->bind[0] + image * s->x_image + group * p->in_channels * s->plane,
+        .c = (float *)call->bind[3] + image * s->c_image + channel * s->places,
+        .x_image = s->x_image,
+        .c_image = s->c_image,
+        .depth = s->depth,
+        .images = p->batch - image < p->tile_images ? p->batch - image : p->tile_images,
+        .places = s->places,
+        .p = p,
+    };
+}
+
+/* Has a tile read padded copies of its images, if windows reach out of them. */
+static void few_copy(struct few *f, const struct few_sizes *s, float *copies)
+{
+    if (!f->p->copied)
+        return;
+    for (int64_t i = 0; i < f->images; i++)
+        few_load(f->p, f->x + i * s->x_image, copies + i * s->copy);
+    f->x = copies;
+    f->x_image = s->copy;
+}
+
+static void conv_few(const struct rdl__kernel_call *call, const struct rdl__k_conv *p)
+{
+    const struct few_sizes sizes = few_sizes(p);
+    float *copies = (float *)call->scratch + rdl__k_conv_table_floats(sizes.depth);
+    few_table(p, call->scratch);
     for (size_t t = call->tile_begin; t < call->tile_end; t++) {
-        const int64_t row = (int64_t)t % p->row_tiles * p->tile_rows;
-        const int64_t group = (int64_t)t / p->row_tiles % p->groups;
-        const int64_t image = (int64_t)t / p->row_tiles / p->groups * p->tile_images;
-        const int64_t channel = group * p->out_channels + row;
-        const int64_t rows =
-            p->out_channels - row < p->tile_rows ? p->out_channels - row : p->tile_rows;
-        const int64_t x_image = p->groups * p->in_channels * plane;
-        const int64_t c_image = p->groups * p->out_channels * places;
-        const float *x =
-            (const float *)call->bind[0] + image * x_image + group * p->in_channels * plane;
-        const struct few few = {
-            .table = table,
-            .a = (const float *)call->bind[1] + channel * depth,
-            .bias = bias != NULL ? bias + channel : NULL,
-            .x = p->copied ? slab : x,
-            .c = (float *)call->bind[3] + image * c_image + channel * places,
-            .x_image = p->copied ? copied : x_image,
-            .c_image = c_image,
-            .depth = depth,
-            .images = p->batch - image < p->tile_images ? p->batch - image : p->tile_images,
-            .places = places,
-            .p = p,
-        };
-        for (int64_t i = 0; i < few.images && p->copied; i++)
-            few_load(p, x + i * x_image, slab + i * copied);
+        int64_t rows;
+        struct few few = few_of(call, p, &sizes, (int64_t)t, &rows);
+        few_copy(&few, &sizes, copies);
         const struct gemm_split s = gemm_split(rows, GEMM_MR);
         few_blocks(&few, 0, s.base + 1, s.more);
         few_blocks(&few, s.more * (s.base + 1), s.base, s.even);

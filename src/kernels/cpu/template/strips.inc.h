@@ -18,6 +18,28 @@ static inline void strip_copy(float *dst, const float *row, int64_t n)
         vf_store_first(dst + i, vf_load_first(row + i, n - i), n - i);
 }
 
+/* The same, at its best for a few elements: masked vectors cost more than all of them. */
+static inline void strip_copy_few(float *dst, const float *row, int64_t n)
+{
+#define STRIP_CASE(n)                                                                              \
+    case n:                                                                                        \
+        memcpy(dst, row, (n) * sizeof *dst);                                                       \
+        break;
+    switch (n) {
+        STRIP_CASE(1)
+        STRIP_CASE(2)
+        STRIP_CASE(3)
+        STRIP_CASE(4)
+        STRIP_CASE(5)
+        STRIP_CASE(6)
+        STRIP_CASE(7)
+        STRIP_CASE(8)
+    default:
+        strip_copy(dst, row, n);
+    }
+#undef STRIP_CASE
+}
+
 /* dst[i] = row[i * stride] for n elements. */
 static inline void strip_every(float *dst, const float *row, int64_t stride, int64_t n)
 {
