@@ -1,16 +1,17 @@
 -------------------------------- MODULE Close --------------------------------
 (* Closing a device while it is used: rdl_device_close (runtime/device.c), rdl__lanes_refuse and
    rdl__lanes_take_all (runtime/lane.c), with calls that lease lanes, and with streams that are being
-   opened (runtime/stream.c) and hold one. From DRAINED on it is End.tla.
+   opened (runtime/stream.c) and hold one. From DRAINED on it is End.tla. The device has one worker,
+   which a run holds until it ends; with LongRuns a run goes on until it is stopped.
 
    Claims: nobody uses a lane of a drained device (NoFault); everyone comes back, closers too (Ends,
    without deadlines): no wake-up of a closer is lost, no waiter is forgotten, no stream that is opened
-   meanwhile keeps a lane; the device drains once.
+   meanwhile keeps a lane, no stop is lost or comes too late; the device drains once.
    Bounds: the constants. Assumed: handles as in Handle.tla, parking as in Park.tla (a token here),
    the hand-over between callers as in Lane.tla: a free lane goes to a waiter in one step, if no closer
    is about. A user never closes his stream: the device must. *)
 EXTENDS Naturals, Sequences, FiniteSets, TLC
-CONSTANTS Lanes, Callers, Openers, Closers, WithTimeout, BUG
+CONSTANTS Lanes, Callers, Openers, Closers, WithTimeout, LongRuns, BUG
 Free == 0
 Closer == 1   \* the token of all closers
 
@@ -22,6 +23,8 @@ variables
   token = [c \in Closers |-> FALSE];           \* struct rdl__park of each closer
   named = TRUE; pins = 0; drains = 0;          \* the device's handle
   streams = {}; kept = [o \in Openers |-> Free]; \* streams whose handle is open; the lane of each
+  stop = {};                                   \* lanes whose progress (struct rdl__progress) says stop
+  worker = Free;                               \* the lane whose run the device's worker runs
   fault = "none";
 
 define {
@@ -77,9 +80,14 @@ fair process (caller \in Callers) {
 C0: call lease();                              \* run_leased (model/run.c)
 C1: if (granted[self] # Free) {
       if (Drained) fault := "lane of a drained device is used"; \* run_on_lane (model/run.c)
-C2:   call release(granted[self]);             \* rdl__lane_release (runtime/lane.c)
+      if (state # "open") goto C5;             \* run_on_lane: state
+C2:   await worker = Free; worker := granted[self]; \* execute (model/run.c): submits; the worker begins
+      if (BUG = "earlyreset") stop := stop \ {granted[self]};
+C3:   await ~LongRuns \/ granted[self] \in stop; worker := Free; \* execute: the work has ended
+C4:   stop := stop \ {granted[self]};          \* run_on_lane: takes a stop back
+C5:   call release(granted[self]);             \* rdl__lane_release (runtime/lane.c)
     };
-C3: granted[self] := Free;
+C6: granted[self] := Free;
 }
 
 fair process (opener \in Openers) {
@@ -110,10 +118,15 @@ K5: \* list_closer (runtime/lane.c): under the lock
     closers := closers \cup {self}; attention := attention \cup {"close"};
     newest := {self};
     rest := Lanes;
+L0: while (rest # {} /\ BUG # "stopinturn") {  \* stop_all (runtime/lane.c)
+      with (l = Min(rest)) { stop := stop \cup {l}; rest := rest \ {l}; };
+    };
+    rest := Lanes;
 K6: while (rest # {} /\ ~late) {
       with (l = Min(rest)) {                   \* rdl__lanes_take_all (runtime/lane.c): try_as, in order
         if (owner[l] = Free) owner[l] := Closer;
         if (owner[l] \in {Free, Closer}) rest := rest \ {l}; else asleep := TRUE;
+        if (BUG = "stopinturn") stop := stop \cup {l};
       };
 K7:   if (asleep) {                            \* rdl__lanes_take_all: rdl__park_wait
         either { await token[self]; token[self] := FALSE; }
@@ -144,4 +157,5 @@ NeverRefused == refused = {}
 NeverLateLease == ~\E c \in Callers : pc[c] = "A6"
 NeverLateStream == ~\E o \in Openers : pc[o] = "O4"
 NeverTakenOver == ~\E c \in Closers : late[c] /\ drains = 1
+NeverQueuedForTheWorker == ~\E c, d \in Callers : pc[c] = "C3" /\ pc[d] = "C2" /\ granted[d] \in stop
 =============================================================================

@@ -341,22 +341,29 @@ static void unlist_closer(struct rdl__device *device, struct rdl__lane_closer *c
     rdl__lock_release(&device->wait.lock);
 }
 
+/* Asks the runs on all lanes to end, before the first is waited for: where work queues for the device, one
+ * may end no earlier than another. Stored after the device's state, in one order with it, so that a run
+ * either sees the state or is stopped. */
+static void stop_all(struct rdl__device *device)
+{
+    for (uint32_t i = 0; i < device->n_lanes; i++)
+        rdl__store_seq_cst(&device->lanes[i].progress.stop, (uint32_t)RDL_ERR_CLOSED);
+}
+
 enum rdl_status rdl__lanes_take_all(struct rdl__device *device, int64_t deadline_ns)
 {
     struct rdl__lane_closer closer;
     rdl__park_init(&closer.park);
     list_closer(device, &closer);
+    stop_all(device);
     enum rdl_status status = RDL_OK;
     for (uint32_t i = 0; i < device->n_lanes && status == RDL_OK; i++) {
         struct rdl__lane *lane = &device->lanes[i];
         /* A lane taken by another close, or by one that ran into its deadline, is ours already. */
         while (rdl__load_seq_cst(&lane->owner) != CLOSER && !try_as(lane, CLOSER) &&
-               status == RDL_OK) {
-            /* Its run resets progress before it looks at the device's state: set it each time. */
-            rdl__store_relaxed(&lane->progress.stop, (uint32_t)RDL_ERR_CLOSED);
+               status == RDL_OK)
             if (!rdl__park_wait(&closer.park, deadline_ns))
                 status = RDL_ERR_DEADLINE;
-        }
     }
     unlist_closer(device, &closer);
     rdl__park_fini(&closer.park);

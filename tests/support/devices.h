@@ -7,6 +7,7 @@
 #include "support/cmocka.h"
 
 #include "raddle/device.h"
+#include "runtime/device.h"
 
 /** A device of its own with these options, whose size is filled in here. */
 static inline struct rdl_device open_device(const char *name, struct rdl_device_options options)
@@ -16,6 +17,16 @@ static inline struct rdl_device open_device(const char *name, struct rdl_device_
     options.size = sizeof options;
     if (rdl_device_open(name, &options, &device, &error) != RDL_OK)
         fail_msg("%s", error.message);
+    return device;
+}
+
+/** What is behind a handle; the device stays open while the test uses it. */
+static inline struct rdl__device *inside(struct rdl_device handle)
+{
+    enum rdl_status status;
+    struct rdl__device *device = rdl__device_pin(handle, &status, NULL);
+    assert_non_null(device);
+    rdl__device_unpin(device);
     return device;
 }
 

@@ -299,16 +299,6 @@ static void lane_many_may_close_one_device_in_use(void **state)
     }
 }
 
-/* The device behind a handle; it stays open while the test uses it. */
-static struct rdl__device *inside(struct rdl_device handle)
-{
-    enum rdl_status status;
-    struct rdl__device *device = rdl__device_pin(handle, &status, NULL);
-    assert_non_null(device);
-    rdl__device_unpin(device);
-    return device;
-}
-
 /* The instant between a releaser's freeing of the word and its hand-over, held still: the lane looks
  * free, and is the waiter's all the same. */
 static void lane_freed_for_a_waiter_is_not_a_newcomers(void **state)
@@ -376,6 +366,44 @@ static void lane_hand_overs_are_never_missed(void **state)
     close_device(device);
 }
 
+/* Runs that end one after the other, the one on the last lane first: as where work queues for the device. */
+#define STOPPED 3
+struct stopped {
+    struct rdl_device handle;
+    struct rdl__device *device;
+    _Atomic unsigned held, gone;
+    _Atomic bool over;
+};
+
+static void hold_until_stopped_or_close(unsigned index, void *shared)
+{
+    struct stopped *s = shared;
+    if (index == STOPPED) {
+        while (atomic_load(&s->held) < STOPPED)
+            test_pause_ms(1);
+        CHECK(rdl_device_close(s->handle, rdl_deadline_in_ns(5000000000), NULL) == RDL_OK);
+        atomic_store(&s->over, true);
+        return;
+    }
+    struct rdl__lane *lane = &s->device->lanes[1 + index];
+    const unsigned before = STOPPED - 1 - index; /* so many are gone first */
+    CHECK(rdl__lane_try(lane));
+    atomic_fetch_add(&s->held, 1);
+    while (!atomic_load(&s->over) && (atomic_load(&s->gone) < before ||
+                                      rdl__progress_stop(&lane->progress) != RDL_ERR_CLOSED))
+        test_pause_ms(1);
+    rdl__lane_release(lane);
+    atomic_fetch_add(&s->gone, 1);
+}
+
+static void lane_close_stops_all_runs_before_it_waits_for_one(void **state)
+{
+    (void)state;
+    struct stopped s = {.handle = open_cpu(1 + STOPPED)};
+    s.device = inside(s.handle);
+    assert_int_equal(test_run_threads(STOPPED + 1, hold_until_stopped_or_close, &s), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +419,7 @@ int main(void)
         cmocka_unit_test(lane_freed_before_the_bit_was_set_is_found),
         cmocka_unit_test(lane_hand_overs_are_never_missed),
         cmocka_unit_test(lane_many_may_close_one_device_in_use),
+        cmocka_unit_test(lane_close_stops_all_runs_before_it_waits_for_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,12 +23,7 @@ static struct rdl_device open_sim(struct rdl_sim_options sim)
 
 static uint64_t violations(struct rdl_device handle)
 {
-    enum rdl_status status;
-    struct rdl__device *device = rdl__device_pin(handle, &status, NULL);
-    assert_non_null(device);
-    const uint64_t found = rdl__sim_violations(device->impl);
-    rdl__device_unpin(device);
-    return found;
+    return rdl__sim_violations(inside(handle)->impl);
 }
 
 static struct rdl_stream stream(struct rdl_device device)
@@ -143,15 +138,15 @@ static void sim_finds_a_use_after_free(void **state)
     struct rdl_buffer *a = buffer(handle, s), *b = buffer(handle, s);
     void *gone = rdl_buffer_data(a);
     enum rdl_status status;
-    struct rdl__stream *inside = rdl__stream_pin(NULL, s, &status, NULL);
-    assert_non_null(inside);
+    struct rdl__stream *pinned = rdl__stream_pin(NULL, s, &status, NULL);
+    assert_non_null(pinned);
     rdl_buffer_release(a);
     assert_int_equal(violations(handle), 0);
     assert_int_equal(
-        inside->device->backend->copy(inside->lane->stream, rdl_buffer_data(b), gone, SIZE),
+        pinned->device->backend->copy(pinned->lane->stream, rdl_buffer_data(b), gone, SIZE),
         RDL_OK); /* submitted; what it finds is counted */
     assert_int_equal(violations(handle), 1);
-    rdl__stream_unpin(inside);
+    rdl__stream_unpin(pinned);
     rdl_buffer_release(b);
     rdl_stream_close(s);
     close_device(handle);
