@@ -390,6 +390,57 @@ static void cpu_stream_is_used_in_turns(void **state)
     close_device(device);
 }
 
+/* A kernel that runs until it is let go. */
+struct gate {
+    _Atomic bool begun, open;
+};
+
+static enum rdl_status wait_at_gate(const struct rdl__kernel_call *call)
+{
+    struct gate *gate = (struct gate *)(uintptr_t)call->params;
+    atomic_store(&gate->begun, true);
+    while (!atomic_load(&gate->open))
+        test_pause_ms(1);
+    return RDL_OK;
+}
+
+/* One worker, which another stream keeps busy: work that its caller stops before it has begun does not
+ * wait for the worker, and is not run. */
+static void sim_drops_stopped_work_that_waits_for_a_worker(void **state)
+{
+    (void)state;
+    struct rdl_device handle = open_sim((struct rdl_sim_options){.workers = 1});
+    const struct rdl__device *device = inside(handle);
+    const struct rdl__backend *backend = device->backend;
+    struct gate gates[2] = {{false, false}, {false, true}};
+    struct rdl__progress progress[2] = {{.stop = 0}, {.stop = 0}};
+    struct rdl__step steps[2];
+    struct rdl__segment segments[2];
+    void *streams[2], *bases[RDL__BASE_FIRST_PORT] = {NULL};
+    for (int i = 0; i < 2; i++) {
+        steps[i] = (struct rdl__step){.fn = wait_at_gate, .params = &gates[i], .tiles = 1};
+        segments[i] = (struct rdl__segment){.steps = &steps[i], .n_steps = 1};
+        assert_int_equal(backend->stream_new(device->impl, &streams[i]), RDL_OK);
+        assert_int_equal(backend->submit(streams[i], &segments[i], bases, RDL__BASE_FIRST_PORT,
+                                         &progress[i], RDL_FOREVER),
+                         RDL_OK);
+        while (!atomic_load(&gates[0].begun))
+            test_pause_ms(1);
+    }
+    const struct rdl__point tail = backend->tail(streams[1]);
+    rdl__store_relaxed(&progress[1].stop, (uint32_t)RDL_ERR_CANCELLED);
+    assert_int_equal(rdl__device_wait(inside(handle), tail, rdl_deadline_in_ns(5000000000), NULL),
+                     RDL_OK);
+    assert_int_equal(rdl__load_acquire(&progress[1].failed) >> 32, RDL_ERR_CANCELLED);
+    assert_false(atomic_load(&gates[1].begun));
+    atomic_store(&gates[0].open, true);
+    rdl__device_drain(inside(handle), backend->tail(streams[0]));
+    assert_int_equal(rdl__load_acquire(&progress[0].failed), 0);
+    for (int i = 0; i < 2; i++)
+        backend->stream_free(device->impl, streams[i]);
+    close_device(handle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +456,7 @@ int main(void)
         cmocka_unit_test(device_loss_is_one_clear_error),
         cmocka_unit_test(buffers_pass_between_streams_and_threads),
         cmocka_unit_test(cpu_stream_is_used_in_turns),
+        cmocka_unit_test(sim_drops_stopped_work_that_waits_for_a_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

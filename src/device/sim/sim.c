@@ -345,6 +345,28 @@ static enum rdl_status sim_query(void *object, struct rdl__point point, bool *ou
     return lost ? RDL_ERR_DEVICE_LOST : RDL_OK;
 }
 
+/* Takes off a stream what no worker has begun and what its caller has stopped: the caller must not wait for
+ * workers that other streams keep busy, only to have its work left out. Returns what it took. */
+static struct sim_work *drop_stopped_locked(struct sim_device *device, struct sim_stream *stream)
+    RDL_REQUIRES(device->lock)
+{
+    struct sim_work *dropped = NULL;
+    while (!stream->busy && stream->head != NULL && is_stopped(stream->head)) {
+        struct sim_work *work = stream->head;
+        stream->head = work->next;
+        if (stream->head == NULL)
+            stream->tail = NULL;
+        stream->completed++;
+        work->next = dropped;
+        dropped = work;
+    }
+    if (dropped != NULL) {
+        wake_watches_locked(device, stream);
+        rdl__cond_broadcast(&device->work_cond); /* waits on this stream may be over */
+    }
+    return dropped;
+}
+
 static enum rdl_status sim_watch(void *object, struct rdl__point point, struct rdl__watch *watch,
                                  bool *passed)
 {
@@ -353,6 +375,7 @@ static enum rdl_status sim_watch(void *object, struct rdl__point point, struct r
         return RDL_ERR_DEVICE;
     struct sim_stream *stream = point.stream;
     rdl__lock_acquire(&device->lock);
+    struct sim_work *dropped = stream != NULL ? drop_stopped_locked(device, stream) : NULL;
     *passed = passed_locked(point);
     if (*passed && stream != NULL)
         sim_check_seen_locked(device, point);
@@ -363,6 +386,11 @@ static enum rdl_status sim_watch(void *object, struct rdl__point point, struct r
     }
     const bool lost = device->lost && *passed;
     rdl__lock_release(&device->lock);
+    while (dropped != NULL) {
+        struct sim_work *next = dropped->next;
+        free_work(dropped);
+        dropped = next;
+    }
     return lost ? RDL_ERR_DEVICE_LOST : RDL_OK;
 }
 
