@@ -2,7 +2,7 @@
 
 import models
 import pytest
-from support import Job, Threads, check_distinct, wait_until
+from support import SLOW, Job, Threads, check_distinct, wait_until
 
 import raddle
 
@@ -13,7 +13,7 @@ def test_calls_hold_distinct_lanes_at_the_same_time(device):
 
     Seen to fail when runs take a lock of all runs.
     """
-    case = models.product_chain(512, 60)
+    case = models.product_chain(512, int(60 / SLOW))
     model = raddle.load(case.data, device)
     jobs = [Job(model, case, thread, variants=1) for thread in range(4)]
     check_distinct(jobs)
