@@ -19,7 +19,7 @@
 struct many_piece {
     const float *from; /* what the first sees first */
     int64_t n;
-    float *to; /* in the first row of the panel */
+    int64_t at; /* column of the panel */
 };
 
 /* Adds `rows` rows of n columns, whose elements lie `stride` apart. */
@@ -62,7 +62,7 @@ static void many_rows(const struct many_piece *piece, int64_t stride, const int3
 }
 
 /* Cuts `cols` columns of the tile from `column` on into pieces; returns their number. */
-static int many_pieces(const struct few *f, int64_t column, int64_t cols, float *to,
+static int many_pieces(const struct few *f, int64_t column, int64_t cols,
                        struct many_piece pieces[PANEL_COLS])
 {
     const struct rdl__k_window *w = &f->p->window;
@@ -76,7 +76,7 @@ static int many_pieces(const struct few *f, int64_t column, int64_t cols, float 
         pieces[n] = (struct many_piece){.from = f->x + image * f->x_image +
                                                 (z * read[1] + y) * read[2] + x * w->stride[2],
                                         .n = most < left ? most : left,
-                                        .to = to + cols - left};
+                                        .at = cols - left};
         column += pieces[n].n;
         left -= pieces[n].n;
     }
@@ -87,12 +87,12 @@ static int many_pieces(const struct few *f, int64_t column, int64_t cols, float 
 static void many_panel(const struct few *f, int64_t column, int64_t cols, float *panel)
 {
     struct many_piece pieces[PANEL_COLS];
-    const int n = many_pieces(f, column, cols, panel, pieces);
+    const int n = many_pieces(f, column, cols, pieces);
     for (int64_t k = 0; k < f->depth; k += MANY_ROWS) {
         const int64_t rows = f->depth - k < MANY_ROWS ? f->depth - k : MANY_ROWS;
         for (int i = 0; i < n; i++)
             many_rows(&pieces[i], f->p->window.stride[2], f->table + k, rows,
-                      pieces[i].to + k * PANEL_COLS);
+                      panel + k * PANEL_COLS + pieces[i].at);
         for (int64_t i = k; i < k + rows; i++)
             for (int64_t j = cols; j < PANEL_COLS; j++)
                 panel[i * PANEL_COLS + j] = 0.0f;
