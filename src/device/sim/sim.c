@@ -107,6 +107,20 @@ static void run_work(struct sim_device *device, const struct sim_work *work)
         memset(sim_alias(device, work->dst), work->value, work->size_bytes);
 }
 
+/* The first piece of a stream has run, or is left out: who waits for it goes on. Returns the piece. */
+static struct sim_work *pass_head_locked(struct sim_device *device, struct sim_stream *stream)
+    RDL_REQUIRES(device->lock)
+{
+    struct sim_work *work = stream->head;
+    stream->head = work->next;
+    if (stream->head == NULL)
+        stream->tail = NULL;
+    stream->completed++;
+    wake_watches_locked(device, stream);
+    rdl__cond_broadcast(&device->work_cond); /* waits on this stream may be over */
+    return work;
+}
+
 static void free_work(struct sim_work *work)
 {
     rdl__mark_release(work->mark);
@@ -155,13 +169,8 @@ static void worker(void *object)
         else if (work->progress != NULL)
             rdl__progress_fail(work->progress, RDL_ERR_DEVICE_LOST, 0);
         rdl__lock_acquire(&device->lock);
-        stream->head = work->next;
-        if (stream->head == NULL)
-            stream->tail = NULL;
-        stream->completed++;
         stream->busy = false;
-        wake_watches_locked(device, stream);
-        rdl__cond_broadcast(&device->work_cond); /* waits on this stream may be over */
+        (void)pass_head_locked(device, stream);
         rdl__lock_release(&device->lock);
         free_work(work);
         rdl__lock_acquire(&device->lock);
@@ -352,17 +361,9 @@ static struct sim_work *drop_stopped_locked(struct sim_device *device, struct si
 {
     struct sim_work *dropped = NULL;
     while (!stream->busy && stream->head != NULL && is_stopped(stream->head)) {
-        struct sim_work *work = stream->head;
-        stream->head = work->next;
-        if (stream->head == NULL)
-            stream->tail = NULL;
-        stream->completed++;
+        struct sim_work *work = pass_head_locked(device, stream);
         work->next = dropped;
         dropped = work;
-    }
-    if (dropped != NULL) {
-        wake_watches_locked(device, stream);
-        rdl__cond_broadcast(&device->work_cond); /* waits on this stream may be over */
     }
     return dropped;
 }

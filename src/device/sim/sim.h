@@ -10,8 +10,9 @@
  *
  * Threading: `lock` guards everything but what is fixed after open and the alias memory, which a
  * worker touches while it runs a stream's piece of work (the stream is marked busy, so one worker).
- * Workers run work, sleep and poison without the lock. Rank SIM: under it only parked threads are
- * woken.
+ * Workers run work, sleep and poison without the lock. Who waits for a stream that is not busy takes off
+ * it, under the lock, what has been stopped: that runs nothing and touches no memory of the device.
+ * Rank SIM: under it only parked threads are woken.
  */
 #ifndef RDL_DEVICE_SIM_SIM_H
 #define RDL_DEVICE_SIM_SIM_H
