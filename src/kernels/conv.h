@@ -59,8 +59,8 @@ struct rdl__k_conv {
     bool copied;                      /* few and many: which is a padded copy */
 };
 
-/** Floats that the table at the head of the scratch of slide, few and many takes: an offset for each of `depth`
- * elements of a column, rounded up to whole cache lines. */
+/** Floats that the table at the head of the scratch of slide, few and many takes: an offset for each of
+ * `depth` elements of a column, rounded up to whole cache lines. */
 static inline int64_t rdl__k_conv_table_floats(int64_t depth)
 {
     return (depth + 15) / 16 * 16;

@@ -47,14 +47,7 @@ static void many_rows(const struct many_piece *piece, int64_t stride, const int3
             many_rows_of(n, stride, piece->from, table, rows, to);                                 \
         break;
     switch (piece->n) {
-        MANY_CASE(1)
-        MANY_CASE(2)
-        MANY_CASE(3)
-        MANY_CASE(4)
-        MANY_CASE(5)
-        MANY_CASE(6)
-        MANY_CASE(7)
-        MANY_CASE(8)
+        STRIP_FEW_LIST(MANY_CASE)
     default:
         many_rows_of(piece->n, stride, piece->from, table, rows, to);
     }

@@ -18,6 +18,9 @@ static inline void strip_copy(float *dst, const float *row, int64_t n)
         vf_store_first(dst + i, vf_load_first(row + i, n - i), n - i);
 }
 
+/* X(n): counts for which moves of constant size are made. */
+#define STRIP_FEW_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+
 /* The same, at its best for a few elements: masked vectors cost more than all of them. */
 static inline void strip_copy_few(float *dst, const float *row, int64_t n)
 {
@@ -26,14 +29,7 @@ static inline void strip_copy_few(float *dst, const float *row, int64_t n)
         memcpy(dst, row, (n) * sizeof *dst);                                                       \
         break;
     switch (n) {
-        STRIP_CASE(1)
-        STRIP_CASE(2)
-        STRIP_CASE(3)
-        STRIP_CASE(4)
-        STRIP_CASE(5)
-        STRIP_CASE(6)
-        STRIP_CASE(7)
-        STRIP_CASE(8)
+        STRIP_FEW_LIST(STRIP_CASE)
     default:
         strip_copy(dst, row, n);
     }
