@@ -735,6 +735,19 @@ static void activation_is_fused_once(void **state)
     rdl__arena_fini(&w.arena);
 }
 
+/* A Mul of a constant of this shape behind an activation of a Conv stays where it is. */
+static void assert_scale_stays(const char *act, int32_t rank, const int64_t *dims)
+{
+    struct work w;
+    begin(&w);
+    const int32_t y = MAKER_NODE(w.graph, act, "h", make_conv(&w, RDL__NO_VALUE));
+    const int32_t k = maker_constant(w.graph, "k", RDL_F32, rank, dims, shift);
+    maker_output(w.graph, MAKER_NODE(w.graph, "Mul", "m", y, k));
+    run_pass(&w, rdl__pass_fuse_activation, NULL);
+    MAKER_ASSERT_OPS(w.graph, "Conv Mul");
+    rdl__arena_fini(&w.arena);
+}
+
 static void activation_takes_what_scales_a_hard_swish(void **state)
 {
     (void)state;
@@ -761,30 +774,9 @@ static void activation_takes_what_scales_a_hard_swish(void **state)
     MAKER_ASSERT_OPS(w.graph, "Conv Mul");
     rdl__arena_fini(&w.arena);
 
-    begin(&w); /* a constant a channel; one that may give a dimension; another activation */
-    y = MAKER_NODE(w.graph, "HardSwish", "h", make_conv(&w, RDL__NO_VALUE));
-    y = MAKER_NODE(w.graph, "Mul", "m", y,
-                   maker_constant(w.graph, "k", RDL_F32, 3, (int64_t[]){2, 1, 1}, shift));
-    maker_output(w.graph, y);
-    run_pass(&w, rdl__pass_fuse_activation, NULL);
-    MAKER_ASSERT_OPS(w.graph, "Conv Mul");
-    rdl__arena_fini(&w.arena);
-
-    begin(&w);
-    y = MAKER_NODE(w.graph, "HardSwish", "h", make_conv(&w, RDL__NO_VALUE));
-    y = MAKER_NODE(w.graph, "Mul", "m", y,
-                   maker_constant(w.graph, "k", RDL_F32, 2, (int64_t[]){1, 1}, shift));
-    maker_output(w.graph, y);
-    run_pass(&w, rdl__pass_fuse_activation, NULL);
-    MAKER_ASSERT_OPS(w.graph, "Conv Mul");
-    rdl__arena_fini(&w.arena);
-
-    begin(&w);
-    y = MAKER_NODE(w.graph, "Relu", "h", make_conv(&w, RDL__NO_VALUE));
-    maker_output(w.graph, MAKER_NODE(w.graph, "Mul", "m", y, maker_scalar(w.graph, "two", 2)));
-    run_pass(&w, rdl__pass_fuse_activation, NULL);
-    MAKER_ASSERT_OPS(w.graph, "Conv Mul");
-    rdl__arena_fini(&w.arena);
+    assert_scale_stays("HardSwish", 3, (int64_t[]){2, 1, 1}); /* one a channel */
+    assert_scale_stays("HardSwish", 2, (int64_t[]){1, 1});    /* may give a dimension */
+    assert_scale_stays("Relu", 0, NULL);
 }
 
 /* ---- all together ------------------------------------------------------------------------------ */
