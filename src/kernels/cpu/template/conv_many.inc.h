@@ -22,7 +22,7 @@ struct many_piece {
     int64_t at; /* column of the panel */
 };
 
-/* Adds `rows` rows of n columns, whose elements lie `stride` apart. */
+/* Adds `rows` rows of n columns, a constant, whose elements lie `stride` apart. */
 static ALWAYS_INLINE void many_rows_of(const int64_t n, const int64_t stride, const float *from,
                                        const int32_t *table, int64_t rows, float *to)
 {
@@ -36,22 +36,32 @@ static ALWAYS_INLINE void many_rows_of(const int64_t n, const int64_t stride, co
     }
 }
 
+static ALWAYS_INLINE void many_rows_strided(const struct many_piece *piece, const int64_t stride,
+                                            const int32_t *table, int64_t rows, float *to)
+{
+    const float *from = piece->from;
+    int64_t n = piece->n;
+    for (; n > STRIP_FEW; n -= STRIP_FEW, from += STRIP_FEW * stride, to += STRIP_FEW)
+        many_rows_of(STRIP_FEW, stride, from, table, rows, to);
+#define MANY_CASE(n)                                                                               \
+    case n:                                                                                        \
+        many_rows_of(n, stride, from, table, rows, to);                                            \
+        break;
+    switch (n) {
+        STRIP_FEW_LIST(MANY_CASE)
+    default:
+        break; /* no other count is left */
+    }
+#undef MANY_CASE
+}
+
 static void many_rows(const struct many_piece *piece, int64_t stride, const int32_t *table,
                       int64_t rows, float *to)
 {
-#define MANY_CASE(n)                                                                               \
-    case n:                                                                                        \
-        if (stride == 1)                                                                           \
-            many_rows_of(n, 1, piece->from, table, rows, to);                                      \
-        else                                                                                       \
-            many_rows_of(n, stride, piece->from, table, rows, to);                                 \
-        break;
-    switch (piece->n) {
-        STRIP_FEW_LIST(MANY_CASE)
-    default:
-        many_rows_of(piece->n, stride, piece->from, table, rows, to);
-    }
-#undef MANY_CASE
+    if (stride == 1)
+        many_rows_strided(piece, 1, table, rows, to);
+    else
+        many_rows_strided(piece, stride, table, rows, to);
 }
 
 /* Cuts `cols` columns of the tile from `column` on into pieces; returns their number. */

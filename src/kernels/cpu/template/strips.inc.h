@@ -18,7 +18,8 @@ static inline void strip_copy(float *dst, const float *row, int64_t n)
         vf_store_first(dst + i, vf_load_first(row + i, n - i), n - i);
 }
 
-/* X(n): counts for which moves of constant size are made. */
+/* X(n): counts up to STRIP_FEW, for which moves of constant size are made. */
+#define STRIP_FEW 8
 #define STRIP_FEW_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 
 /* The same, at its best for a few elements: masked vectors cost more than all of them. */
