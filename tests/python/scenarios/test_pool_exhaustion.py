@@ -51,7 +51,10 @@ def test_waiting_all_succeed(device):
             assert go.wait(20)
 
     crew = Threads(LANES + MORE, work)
-    wait_until(lambda: device.info()["lane_waiters"] == MORE, what="nine waiting threads")
+    wait_until(
+        lambda: device.info()["lane_waiters"] == MORE and len(got) == LANES,
+        what="nine waiting threads and the note of each of the others",
+    )
     assert sorted(got) == list(range(1, LANES + 1))
     go.set()
     crew.join()
