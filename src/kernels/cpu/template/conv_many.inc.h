@@ -22,7 +22,7 @@ struct many_piece {
     int64_t at; /* column of the panel */
 };
 
-/* Adds `rows` rows of n columns, a constant, whose elements lie `stride` apart. */
+/* Writes n columns, a constant, of `rows` rows of a panel; they are read `stride` apart. */
 static ALWAYS_INLINE void many_rows_of(const int64_t n, const int64_t stride, const float *from,
                                        const int32_t *table, int64_t rows, float *to)
 {
@@ -36,6 +36,7 @@ static ALWAYS_INLINE void many_rows_of(const int64_t n, const int64_t stride, co
     }
 }
 
+/* The same for all columns of a piece, a constant number at a time. */
 static ALWAYS_INLINE void many_rows_strided(const struct many_piece *piece, const int64_t stride,
                                             const int32_t *table, int64_t rows, float *to)
 {
@@ -55,6 +56,7 @@ static ALWAYS_INLINE void many_rows_strided(const struct many_piece *piece, cons
 #undef MANY_CASE
 }
 
+/* Neighbours are moved as vectors. */
 static void many_rows(const struct many_piece *piece, int64_t stride, const int32_t *table,
                       int64_t rows, float *to)
 {

@@ -8,6 +8,10 @@
 #include "kernels/conv.h"
 #include "kernels/cpu/template/act.inc.h"
 
+/* Counts of elements for which moves of constant size are made: X(n) for each. */
+#define STRIP_FEW 8
+#define STRIP_FEW_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(STRIP_FEW)
+
 /* dst[i] = row[i] for n elements. */
 static inline void strip_copy(float *dst, const float *row, int64_t n)
 {
@@ -17,10 +21,6 @@ static inline void strip_copy(float *dst, const float *row, int64_t n)
     if (i < n)
         vf_store_first(dst + i, vf_load_first(row + i, n - i), n - i);
 }
-
-/* X(n): counts up to STRIP_FEW, for which moves of constant size are made. */
-#define STRIP_FEW 8
-#define STRIP_FEW_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 
 /* The same, at its best for a few elements: masked vectors cost more than all of them. */
 static inline void strip_copy_few(float *dst, const float *row, int64_t n)
